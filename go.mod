@@ -1,0 +1,3 @@
+module qie
+
+go 1.26

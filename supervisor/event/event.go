@@ -1,0 +1,115 @@
+// Package event owns what the browser is told: the union of live events, their epoch and seq, the ring that makes a
+// reconnect lossless, and one latest-wins progress slot per job and subscriber. It decides nothing about jobs.
+package event
+
+import "qie/supervisor/job"
+
+// Type names an event on /api/v1/live.
+type Type string
+
+// The types. A client ignores one that it does not know.
+const (
+	TypeState         Type = "state"
+	TypeJobChanged    Type = "job.changed"
+	TypeJobProgress   Type = "job.progress"
+	TypeJobRemoved    Type = "job.removed"
+	TypeWorkerChanged Type = "worker.changed"
+	TypeModelProgress Type = "model.progress"
+	TypeSystemGauges  Type = "system.gauges"
+	TypeNotice        Type = "notice"
+)
+
+// Event is one frame on /api/v1/live. Exactly the field that belongs to Type is set.
+type Event struct {
+	Type     Type           `json:"type"`
+	Epoch    string         `json:"epoch" doc:"boot id of the supervisor"`
+	Seq      int64          `json:"seq" doc:"order of events inside an epoch"`
+	State    *State         `json:"state,omitempty"`
+	Job      *job.Job       `json:"job,omitempty"`
+	ID       job.ID         `json:"id,omitempty" doc:"of the removed job"`
+	Progress *Progress      `json:"progress,omitempty"`
+	Worker   *Worker        `json:"worker,omitempty"`
+	Model    *ModelProgress `json:"model,omitempty"`
+	Gauges   *Gauges        `json:"gauges,omitempty"`
+	Notice   *job.Notice    `json:"notice,omitempty"`
+}
+
+// Progress of the running attempt. Latest wins: a client may miss some, never the job.changed events.
+type Progress struct {
+	Job     job.ID    `json:"job"`
+	Attempt int       `json:"attempt"`
+	Phase   job.Phase `json:"phase"`
+	Step    int       `json:"step"`
+	Steps   int       `json:"steps"`
+	Percent float64   `json:"percent"`
+	ETA     []float64 `json:"eta_s,omitempty" nullable:"false"`
+	Preview string    `json:"preview,omitempty" doc:"address of the newest preview"`
+}
+
+// Worker is what a person may know of the Python process.
+type Worker struct {
+	State      string  `json:"state" doc:"down spawning probing cold loading warm busy canceling suspect unloading stopping exited backoff broken"`
+	Generation int64   `json:"generation" doc:"how many times a worker was started"`
+	PID        int     `json:"pid,omitempty"`
+	Device     string  `json:"device,omitempty" doc:"mps, cuda or cpu"`
+	DType      string  `json:"dtype,omitempty"`
+	Model      string  `json:"model,omitempty" doc:"id of the loaded model"`
+	Reason     string  `json:"reason,omitempty" doc:"why it is in backoff or broken, in words"`
+	Hint       string  `json:"hint,omitempty" doc:"the one next action"`
+	RetryInS   float64 `json:"retry_in_s,omitempty" doc:"seconds until the next start"`
+	Job        job.ID  `json:"job,omitempty"`
+	Torch      string  `json:"torch,omitempty" doc:"version"`
+	LoadS      float64 `json:"load_s,omitempty" doc:"seconds the last load took, measured"`
+	RSSBytes   int64   `json:"rss_bytes,omitempty"`
+	BytesDone  int64   `json:"bytes_done,omitempty" doc:"weights read so far while loading"`
+	BytesTotal int64   `json:"bytes_total,omitempty"`
+}
+
+// ModelProgress is a download in bytes that were verified.
+type ModelProgress struct {
+	ID         string  `json:"id"`
+	BytesDone  int64   `json:"bytes_done"`
+	BytesTotal int64   `json:"bytes_total"`
+	BytesPerS  float64 `json:"bytes_per_s"`
+	State      string  `json:"state"`
+}
+
+// Gauges are measured numbers now.
+type Gauges struct {
+	MemoryTotal     int64 `json:"memory_total_bytes"`
+	MemoryAvailable int64 `json:"memory_available_bytes"`
+	DiskFree        int64 `json:"disk_free_bytes"`
+	WorkerRSS       int64 `json:"worker_rss_bytes"`
+	SupervisorRSS   int64 `json:"supervisor_rss_bytes"`
+}
+
+// State is all a page needs at one epoch and seq.
+type State struct {
+	Epoch   string       `json:"epoch"`
+	Seq     int64        `json:"seq"`
+	Version string       `json:"version"`
+	Ready   bool         `json:"ready"`
+	Reasons []job.Notice `json:"reasons" nullable:"false" doc:"why a job would not start now"`
+	Jobs    []job.Job    `json:"jobs" nullable:"false" doc:"all that wait or run, and the newest that ended"`
+	Worker  Worker       `json:"worker"`
+	Model   ModelView    `json:"model"`
+	Gauges  Gauges       `json:"gauges"`
+	Notices []job.Notice `json:"notices" nullable:"false"`
+}
+
+// ModelView is the selected model as a page shows it.
+type ModelView struct {
+	ID         string      `json:"id"`
+	Name       string      `json:"name"`
+	Notice     string      `json:"notice,omitempty" doc:"for example that this is the miniature, and how to get the full model"`
+	MaxImages  int         `json:"max_images"`
+	Steps      int         `json:"default_steps"`
+	CFG        float64     `json:"default_true_cfg_scale"`
+	KnownEdits []KnownEdit `json:"known_edits" nullable:"false"`
+}
+
+// KnownEdit is a wording that the model was trained for, offered as a chip.
+type KnownEdit struct {
+	Label  string `json:"label"`
+	Prompt string `json:"prompt"`
+}

@@ -1,0 +1,30 @@
+// Package model owns what is known about a model without running it: the qie.json beside its weights, its files and
+// their sizes. It has no network and starts nothing.
+package model
+
+// Spec is what differs between models (decision 20). It is read from qie.json in the model directory.
+type Spec struct {
+	ID           string         `json:"id"`
+	Name         string         `json:"name"`
+	Class        string         `json:"class" doc:"QwenImageEditPipeline or QwenImageEditPlusPipeline"`
+	Family       string         `json:"family"`
+	Licence      string         `json:"licence"`
+	Notice       string         `json:"notice"`
+	RefArea      int            `json:"reference_area" doc:"pixels of a reference latent's picture"`
+	CondArea     int            `json:"condition_area" doc:"pixels of the picture the text encoder sees"`
+	CondMaxPix   int            `json:"condition_max_pixels" doc:"the image processor's max_pixels"`
+	MaxArea      int            `json:"max_area" doc:"largest working area in pixels"`
+	DefaultSteps int            `json:"default_steps"`
+	DefaultCFG   float64        `json:"default_true_cfg_scale"`
+	MaxImages    int            `json:"max_images"`
+	Presets      map[string]int `json:"presets" doc:"name to steps"`
+	KnownEdits   []struct {
+		Label  string `json:"label"`
+		Prompt string `json:"prompt"`
+	} `json:"known_edits"`
+
+	// Dir is where the model directory lies. Not part of qie.json.
+	Dir string `json:"-"`
+	// Bytes is the sum of all weight files. Not part of qie.json.
+	Bytes int64 `json:"-"`
+}

@@ -1,0 +1,82 @@
+package worker
+
+import (
+	"qie/supervisor/event"
+	"qie/supervisor/job"
+)
+
+// Event is what the worker's goroutine tells the supervisor's loop. Emit hands it over without waiting.
+type Event interface{ workerEvent() }
+
+// StatusChanged carries a copy of the worker's state; advisory for everybody but the worker's goroutine.
+type StatusChanged struct{ Status event.Worker }
+
+// Accepted: the worker began the attempt.
+type Accepted struct {
+	Job     job.ID
+	Attempt int
+}
+
+// Progress of an attempt. Phase changes and steps both come so.
+type Progress struct {
+	Job         job.ID
+	Attempt     int
+	Phase       job.Phase
+	Step, Steps int
+	// Fraction of the phase in 0..1, for loading, encode and decode.
+	Fraction float64
+	// StepS is the seconds the last step took, 0 before the first.
+	StepS float64
+}
+
+// Preview is ready at the plan's PreviewPath.
+type Preview struct {
+	Job     job.ID
+	Attempt int
+	Step    int
+}
+
+// Finished: the worker says that the result lies at Path. The loop verifies size and hash before it believes so.
+type Finished struct {
+	Job           job.ID
+	Attempt       int
+	Path          string
+	Bytes         int64
+	SHA256        string
+	Width, Height int
+	Seed          int64
+	Timings       map[string]float64
+	Notices       []job.Notice
+}
+
+// Failed: a typed error from a worker that lives on.
+type Failed struct {
+	Job     job.ID
+	Attempt int
+	Err     *job.Error
+}
+
+// Canceled: the worker stopped the attempt as asked.
+type Canceled struct {
+	Job     job.ID
+	Attempt int
+	Phase   job.Phase
+}
+
+// Died: the process ended. Job is empty when it was idle. It comes after the reap, exactly once a generation.
+type Died struct {
+	Generation int64
+	Job        job.ID
+	Attempt    int
+	Err        *job.Error // why, in words
+	Wanted     bool       // we stopped it (stop, unload, cancel ladder)
+}
+
+func (StatusChanged) workerEvent() {}
+func (Accepted) workerEvent()      {}
+func (Progress) workerEvent()      {}
+func (Preview) workerEvent()       {}
+func (Finished) workerEvent()      {}
+func (Failed) workerEvent()        {}
+func (Canceled) workerEvent()      {}
+func (Died) workerEvent()          {}
