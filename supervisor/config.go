@@ -1,0 +1,55 @@
+package supervisor
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os/exec"
+	"time"
+
+	"qie/supervisor/worker"
+)
+
+// QueueMax is how many jobs may wait or run when Config says nothing.
+const QueueMax = 200
+
+// UploadBytesMax bounds one uploaded picture.
+const UploadBytesMax = 100 << 20
+
+// CommandFunc makes the command of a worker's generation; its environment carries the nonce.
+type CommandFunc func(generation int64, nonce string) (*exec.Cmd, error)
+
+// Config of a supervisor, built by cmd/qie.
+type Config struct {
+	Home    string // data folder
+	JobsDir string // empty: Home/jobs
+	Version string
+	Device  string // auto, mps, cuda or cpu
+	Host    string // as bound; for the instance file and State
+
+	// ProvideModel makes the selected model's directory available (for the demo: unpacked) and returns it.
+	ProvideModel func(ctx context.Context) (dir string, err error)
+	// ProvideWorker makes the Python environment available and returns how to start the worker. report tells in words
+	// what it is doing; Ready shows it.
+	ProvideWorker func(ctx context.Context, report func(message string)) (CommandFunc, error)
+
+	// Worker carries what tests change: Limits, Guard, CPUThreads. The supervisor fills in the rest.
+	Worker worker.Config
+
+	QueueMax int // jobs that wait or run; 0: QueueMax
+	Log      *slog.Logger
+	Now      func() time.Time // wall clock of created_at and its like; nil: time.Now
+}
+
+// RunningError says that another supervisor holds the data folder.
+type RunningError struct {
+	URL string // where it answers; empty while it starts
+	PID int
+}
+
+func (e *RunningError) Error() string {
+	if e.URL == "" {
+		return fmt.Sprintf("another qie (process %d) uses this data folder", e.PID)
+	}
+	return fmt.Sprintf("qie already runs at %s (process %d)", e.URL, e.PID)
+}

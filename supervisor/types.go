@@ -1,0 +1,53 @@
+package supervisor
+
+import (
+	"time"
+
+	"qie/supervisor/event"
+	"qie/supervisor/job"
+)
+
+// Submission is one request for an edit.
+type Submission struct {
+	Recipe  job.Recipe
+	Uploads []Upload // consumed by Submit, also when it fails
+	Mask    *Upload
+}
+
+// CleanupQuery selects ended jobs to remove with their files. Exactly one of Hours, Job, State and All is set.
+type CleanupQuery struct {
+	Hours  float64 // ended longer ago
+	Job    job.ID
+	State  job.State
+	All    bool
+	DryRun bool
+}
+
+// CleanupReport tells what was removed, or would be.
+type CleanupReport struct {
+	Jobs  []job.ID `json:"jobs" nullable:"false"`
+	Bytes int64    `json:"bytes"`
+}
+
+// System is what a person may know of the program and the machine.
+type System struct {
+	Version    string          `json:"version"`
+	Go         string          `json:"go" doc:"toolchain of the binary"`
+	OS         string          `json:"os"`
+	Arch       string          `json:"arch"`
+	CPUs       int             `json:"cpus"`
+	PID        int             `json:"pid"`
+	StartedAt  time.Time       `json:"started_at"`
+	UptimeS    float64         `json:"uptime_s"`
+	URL        string          `json:"url,omitempty"`
+	Worker     event.Worker    `json:"worker"`
+	Model      event.ModelView `json:"model"`
+	Gauges     event.Gauges    `json:"gauges"`
+	DiskTotal  int64           `json:"disk_total_bytes"`
+	Queued     int             `json:"queued" doc:"jobs that wait"`
+	Active     int             `json:"active" doc:"jobs that the worker holds"`
+	QueueMax   int             `json:"queue_max"`
+	DataFolder string          `json:"data_folder"`
+	JobsFolder string          `json:"jobs_folder"`
+	Listeners  int             `json:"listeners" doc:"live connections"`
+}
