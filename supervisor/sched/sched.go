@@ -1,0 +1,104 @@
+// Package sched decides what happens next in the queue. It starts nothing, opens nothing and reads no clock.
+package sched
+
+import (
+	"cmp"
+	"slices"
+
+	"qie/supervisor/job"
+)
+
+// deathsMax is how many worker deaths one job may cause before it is parked, so that the queue goes on.
+const deathsMax = 2
+
+// errorsMax is how many retryable errors one job may have; the second ends it.
+const errorsMax = 2
+
+// Item is a job that has not ended, as far as its place in the queue needs it.
+type Item struct {
+	ID      job.ID
+	Order   int64 // smaller goes first; a retried job keeps its order, which puts it at the head
+	State   job.State
+	Attempt int
+}
+
+// View is all that the decision depends on.
+type View struct {
+	Items []Item
+	Ready bool // the worker takes a plan (it may still have to start or to load)
+}
+
+// Action is one thing to do.
+type Action struct {
+	Start   job.ID
+	Attempt int
+}
+
+// Next gives what to start now: one job at a time, in order, and nothing while the worker is broken.
+func Next(v View) []Action {
+	if !v.Ready {
+		return nil
+	}
+	for _, i := range v.Items {
+		if i.State.Active() {
+			return nil
+		}
+	}
+	waiting := Waiting(v.Items)
+	if len(waiting) == 0 {
+		return nil
+	}
+	return []Action{{Start: waiting[0].ID, Attempt: waiting[0].Attempt + 1}}
+}
+
+// Waiting gives the queue in the order in which it runs.
+func Waiting(items []Item) []Item {
+	waiting := slices.DeleteFunc(slices.Clone(items), func(i Item) bool { return i.State != job.Queued })
+	slices.SortStableFunc(waiting, func(a, b Item) int { return cmp.Compare(a.Order, b.Order) })
+	return waiting
+}
+
+// Record is what a job's attempts have cost so far.
+type Record struct {
+	Deaths int // worker processes that died under it
+	Errors int // typed errors that another try may cure
+}
+
+// Verdict is what becomes of a job after an attempt without a result.
+type Verdict struct {
+	Requeue bool // at the head
+	Failure *job.Error
+	Record  Record
+}
+
+// AfterDeath judges a job whose worker process died under it: the first death costs a retry, the second parks it.
+func AfterDeath(state job.State, r Record, why *job.Error) Verdict {
+	if state == job.Canceling {
+		return Verdict{Record: r}
+	}
+	r.Deaths++
+	if r.Deaths >= deathsMax {
+		return Verdict{Record: r, Failure: (&job.Error{Code: job.CodePoison,
+			Message: "the worker died twice under this job, so it was set aside; last: " + why.Message, Err: why}).
+			WithHint("try fewer steps or a smaller picture; the worker's log has the details")}
+	}
+	if why.Code != job.CodeWorkerDied && !why.Code.Retryable() {
+		return Verdict{Record: r, Failure: why}
+	}
+	return Verdict{Requeue: true, Record: r}
+}
+
+// AfterError judges a job that ended with a typed error while the worker lives on.
+func AfterError(state job.State, r Record, why *job.Error) Verdict {
+	if state == job.Canceling {
+		return Verdict{Record: r, Failure: why}
+	}
+	r.Errors++
+	if why.Code.Retryable() && r.Errors < errorsMax && r.Deaths == 0 {
+		return Verdict{Requeue: true, Record: r}
+	}
+	return Verdict{Record: r, Failure: why}
+}
+
+// AfterRestart judges a job that the supervisor finds active when it starts: its own death is not the job's fault.
+func AfterRestart(state job.State) (requeue bool) { return state != job.Canceling }
