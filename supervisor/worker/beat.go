@@ -1,0 +1,121 @@
+package worker
+
+import (
+	"time"
+
+	"qie/supervisor/job"
+)
+
+// Limits are the times after which a silent worker is doubted or ended. Zero fields take the default.
+type Limits struct {
+	Hello    time.Duration // from start to hello
+	Ready    time.Duration // from hello to ready: imports, device
+	Load     time.Duration // without a byte while loading: a stall, never a total
+	Beat     time.Duration // without any line: suspect
+	Step     time.Duration // a denoise step without sign of work, or ten times the mean
+	Decode   time.Duration // encode and decode
+	Save     time.Duration
+	Unload   time.Duration
+	Cancel   time.Duration // from the cancel message to TERM, or twice the mean step
+	Shutdown time.Duration // from the shutdown message to TERM
+	Term     time.Duration // from TERM to KILL
+	Reap     time.Duration // from KILL to giving up
+	Write    time.Duration // one line to stdin
+	Drain    time.Duration // reading the pipes after the exit
+	Restart  time.Duration // unit of the restart pauses
+	Warm     time.Duration // alive and ready this long forgives earlier deaths
+}
+
+var defaults = Limits{
+	Hello: 30 * time.Second, Ready: 120 * time.Second, Load: 120 * time.Second, Beat: 10 * time.Second,
+	Step: 120 * time.Second, Decode: 300 * time.Second, Save: 60 * time.Second, Unload: 30 * time.Second,
+	Cancel: 30 * time.Second, Shutdown: 5 * time.Second, Term: 5 * time.Second, Reap: 2 * time.Second,
+	Write: 2 * time.Second, Drain: 500 * time.Millisecond, Restart: restartUnit, Warm: 5 * time.Minute,
+}
+
+func (l Limits) orDefaults() Limits {
+	fill := func(d *time.Duration, def time.Duration) {
+		if *d == 0 {
+			*d = def
+		}
+	}
+	fill(&l.Hello, defaults.Hello)
+	fill(&l.Ready, defaults.Ready)
+	fill(&l.Load, defaults.Load)
+	fill(&l.Beat, defaults.Beat)
+	fill(&l.Step, defaults.Step)
+	fill(&l.Decode, defaults.Decode)
+	fill(&l.Save, defaults.Save)
+	fill(&l.Unload, defaults.Unload)
+	fill(&l.Cancel, defaults.Cancel)
+	fill(&l.Shutdown, defaults.Shutdown)
+	fill(&l.Term, defaults.Term)
+	fill(&l.Reap, defaults.Reap)
+	fill(&l.Write, defaults.Write)
+	fill(&l.Drain, defaults.Drain)
+	fill(&l.Restart, defaults.Restart)
+	fill(&l.Warm, defaults.Warm)
+	return l
+}
+
+// pulse is what is known about a process's liveness: lines prove the process, ticks and progress prove its work loop.
+type pulse struct {
+	heard    time.Time // any line
+	worked   time.Time // progress, or a tick that moved
+	tick     int64
+	stepMean time.Duration
+}
+
+func (p *pulse) start(now time.Time)  { *p = pulse{heard: now, worked: now} }
+func (p *pulse) work(now time.Time)   { p.worked = now }
+func (p *pulse) listen(now time.Time) { p.heard = now }
+
+func (p *pulse) beat(now time.Time, tick int64) {
+	if tick != p.tick {
+		p.tick, p.worked = tick, now
+	}
+}
+
+// step remembers how long steps take; an even mixture of the last and all before is enough for a budget.
+func (p *pulse) step(took time.Duration) {
+	if took <= 0 {
+		return
+	}
+	if p.stepMean == 0 {
+		p.stepMean = took
+		return
+	}
+	p.stepMean = (p.stepMean + took) / 2
+}
+
+// budget is how long the state and phase may last without a sign of work; 0 is no limit.
+func budget(l Limits, state State, phase job.Phase, stepMean time.Duration) time.Duration {
+	switch state {
+	case Spawning:
+		return l.Hello
+	case Probing:
+		return l.Ready
+	case Loading:
+		return l.Load
+	case Unloading:
+		return l.Unload
+	case Busy:
+		switch phase {
+		case job.Denoise:
+			return max(l.Step, 10*stepMean)
+		case job.Save:
+			return l.Save
+		}
+		return l.Decode
+	}
+	return 0
+}
+
+// beats tells whether a worker in this state must be heard once per beat limit.
+func (s State) beats() bool {
+	switch s {
+	case Cold, Loading, Warm, Busy, Unloading:
+		return true
+	}
+	return false
+}

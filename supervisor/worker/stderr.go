@@ -1,0 +1,168 @@
+package worker
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"qie/supervisor/wire"
+)
+
+const (
+	tailLines   = 60
+	pieceBytes  = 8 << 10 // a longer line of stderr is cut into pieces
+	logBytesMax = 10 << 20
+	logKept     = 3
+	logQueue    = 1024
+)
+
+// eachLine calls f for every line, and for pieces of lines that are too long; memory is bounded.
+func eachLine(in io.Reader, f func([]byte)) {
+	r := bufio.NewReaderSize(in, pieceBytes)
+	for {
+		line, err := r.ReadSlice('\n')
+		if len(line) > 0 {
+			f(line)
+		}
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			return
+		}
+	}
+}
+
+// tail keeps the last lines of stderr, for the reason of a death.
+type tail struct {
+	mu   sync.Mutex
+	kept []string
+}
+
+func (t *tail) add(line string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.kept) == tailLines {
+		t.kept = append(t.kept[:0], t.kept[1:]...)
+	}
+	t.kept = append(t.kept, line)
+}
+
+func (t *tail) lines() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return append([]string(nil), t.kept...)
+}
+
+// secrets takes prompts out of what the worker prints: logs hold none.
+type secrets struct {
+	words atomic.Pointer[strings.Replacer]
+}
+
+const redacted = "[prompt]"
+
+// hide replaces the prompts of the running attempt, plain and as the wire escapes them. Very short ones are left: they
+// would tear up ordinary text and tell nobody anything.
+func (s *secrets) hide(prompts ...string) {
+	var pairs []string
+	for _, p := range prompts {
+		p = strings.TrimSpace(p)
+		if len(p) < 4 {
+			continue
+		}
+		pairs = append(pairs, p, redacted)
+		if line, err := wire.Encode(wire.Envelope{}, wire.Log{Text: p}); err == nil {
+			text := string(line)
+			start := strings.LastIndex(text, `"text":"`) + len(`"text":"`)
+			if escaped := strings.TrimSuffix(text[start:], "\"}\n"); escaped != p {
+				pairs = append(pairs, escaped, redacted)
+			}
+		}
+	}
+	s.words.Store(strings.NewReplacer(pairs...))
+}
+
+func (s *secrets) clean(text string) string {
+	if r := s.words.Load(); r != nil {
+		return r.Replace(text)
+	}
+	return text
+}
+
+// rotatedLog is worker.log. Lines are handed over without waiting: a slow disk costs lines, which are counted, and
+// never slows the worker.
+type rotatedLog struct {
+	path  string
+	lines chan string
+	lost  atomic.Int64
+	done  chan struct{}
+}
+
+func openLog(path string) *rotatedLog {
+	l := &rotatedLog{path: path, lines: make(chan string, logQueue), done: make(chan struct{})}
+	go l.run()
+	return l
+}
+
+func (l *rotatedLog) line(gen int64, source, text string) {
+	line := fmt.Sprintf("%s gen=%d %s %s\n", time.Now().UTC().Format("2006-01-02T15:04:05.000Z"), gen, source, text)
+	select {
+	case l.lines <- line:
+	default:
+		l.lost.Add(1)
+	}
+}
+
+func (l *rotatedLog) run() {
+	defer close(l.done)
+	var file *os.File
+	var size int64
+	for line := range l.lines {
+		if l.path == "" {
+			continue
+		}
+		if n := l.lost.Swap(0); n > 0 {
+			line += fmt.Sprintf("[%d lines dropped]\n", n)
+		}
+		if file != nil && size+int64(len(line)) > logBytesMax {
+			_ = file.Close()
+			file = nil
+			l.rotate()
+		}
+		if file == nil {
+			var err error
+			if file, err = os.OpenFile(l.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
+				l.lost.Add(1)
+				continue
+			}
+			size = 0
+			if info, err := file.Stat(); err == nil {
+				size = info.Size()
+			}
+		}
+		n, err := file.WriteString(line)
+		size += int64(n)
+		if err != nil {
+			l.lost.Add(1)
+		}
+	}
+	if file != nil {
+		_ = file.Close()
+	}
+}
+
+func (l *rotatedLog) rotate() {
+	for i := logKept - 1; i > 0; i-- {
+		_ = os.Rename(fmt.Sprintf("%s.%d", l.path, i), fmt.Sprintf("%s.%d", l.path, i+1))
+	}
+	_ = os.Rename(l.path, l.path+".1")
+}
+
+// close writes what is queued. Nobody may call line afterwards.
+func (l *rotatedLog) close() {
+	close(l.lines)
+	<-l.done
+}

@@ -1,0 +1,26 @@
+package worker
+
+import (
+	"qie/supervisor/plan"
+	"qie/supervisor/wire"
+)
+
+// profileResident keeps all weights in memory.
+const profileResident = "resident"
+
+func loadOf(p plan.Plan) wire.Load {
+	return wire.Load{Model: p.ModelID, Dir: p.ModelDir, Profile: profileResident}
+}
+
+func generateOf(p plan.Plan) wire.Generate {
+	images := p.Images
+	if images == nil {
+		images = []string{}
+	}
+	return wire.Generate{
+		Prompt: p.Prompt, NegativePrompt: p.NegativePrompt, Steps: p.Steps, TrueCFGScale: p.TrueCFGScale, Seed: p.Seed,
+		Images: images, Collage: p.Collage, WorkWidth: p.WorkWidth, WorkHeight: p.WorkHeight,
+		OutWidth: p.OutWidth, OutHeight: p.OutHeight, RefArea: p.RefArea, CondArea: p.CondArea,
+		ResultPath: p.ResultPath, PreviewPath: p.PreviewPath,
+	}
+}
