@@ -1,0 +1,300 @@
+// Package python owns the worker's Python environment: it builds it from the lock file, says whether it is whole, and
+// makes the command that starts the worker in it. It never imports torch and never runs an edit.
+package python
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"sort"
+	"strings"
+	"syscall"
+	"time"
+
+	"qie/supervisor/job"
+)
+
+const (
+	markerName = "qie-complete" // holds the lock's hash; written last
+	pthName    = "qie-source.pth"
+	hintSetup  = "run ./setup.sh; it builds or repairs the Python environment"
+	// fallbackPython is what uv brings when the machine has no fitting interpreter.
+	fallbackPython = "3.12"
+)
+
+// Env is an environment as it should be.
+type Env struct {
+	Home     string // data folder; the environment lies in its python folder
+	Override string // QIE_PYTHON_ENV: used as it is, never built
+	UV       string // path of uv
+	Lock     []byte // requirements.lock
+	Source   fs.FS  // folder that holds the pyruntime package
+	Progress func(line string)
+}
+
+// LockHash names the environment that belongs to the lock.
+func (e Env) LockHash() string {
+	sum := sha256.Sum256(e.Lock)
+	return hex.EncodeToString(sum[:8])
+}
+
+// Dir of the environment.
+func (e Env) Dir() string {
+	if e.Override != "" {
+		return e.Override
+	}
+	return filepath.Join(e.Home, "python", e.LockHash())
+}
+
+// Ready tells whether the environment is complete and of this lock. It reads a few small files.
+func (e Env) Ready() error {
+	if err := Check(e.Dir()); err != nil || e.Override != "" {
+		return err
+	}
+	marker, err := os.ReadFile(filepath.Join(e.Dir(), markerName))
+	if err != nil || strings.TrimSpace(string(marker)) != e.LockHash() {
+		return broken("the Python environment is not complete: its installation did not finish", err)
+	}
+	return nil
+}
+
+// Build makes the environment when it is missing or incomplete, and puts the worker's source into it. It is built
+// beside the final place: what is there already stays until the new one is complete. A build that was killed leaves
+// only a folder that the next build clears; packages come from uv's cache then.
+func (e Env) Build(ctx context.Context) error {
+	if err := e.Ready(); err != nil {
+		if e.Override != "" {
+			return err
+		}
+		if err := e.install(ctx); err != nil {
+			return err
+		}
+	}
+	return e.linkSource()
+}
+
+func (e Env) install(ctx context.Context) error {
+	final, part := e.Dir(), e.Dir()+".part"
+	if err := os.MkdirAll(filepath.Dir(final), 0o700); err != nil {
+		return fmt.Errorf("make the environment's folder: %w", err)
+	}
+	if err := os.RemoveAll(part); err != nil {
+		return fmt.Errorf("clear a half-built environment: %w", err)
+	}
+	interpreter := Interpreter(ctx)
+	if interpreter == "" {
+		interpreter = fallbackPython
+	}
+	e.say("environment: Python " + interpreter)
+	if err := e.uv(ctx, "venv", "--relocatable", "--python", interpreter, part); err != nil {
+		return err
+	}
+	lock := filepath.Join(part, "requirements.lock")
+	if err := os.WriteFile(lock, e.Lock, 0o600); err != nil {
+		return fmt.Errorf("write the lock: %w", err)
+	}
+	e.say("environment: packages")
+	if err := e.uv(ctx, "pip", "sync", "--require-hashes", "--compile-bytecode", "--python", interpreterOf(part), lock); err != nil {
+		return err
+	}
+	if err := Check(part); err != nil {
+		return err
+	}
+	if err := writeFile(filepath.Join(part, markerName), []byte(e.LockHash()+"\n")); err != nil {
+		return err
+	}
+	old := final + ".old"
+	_ = os.RemoveAll(old)
+	if err := os.Rename(final, old); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("move the old environment aside: %w", err)
+	}
+	if err := os.Rename(part, final); err != nil {
+		_ = os.Rename(old, final)
+		return fmt.Errorf("put the environment in place: %w", err)
+	}
+	_ = os.RemoveAll(old)
+	return nil
+}
+
+// uv runs in a process group of its own, which ends with ctx.
+func (e Env) uv(ctx context.Context, args ...string) error {
+	cmd := exec.CommandContext(ctx, e.UV, args...)
+	cmd.Env = withoutPython(os.Environ())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+	cmd.WaitDelay = 5 * time.Second
+	read, write := io.Pipe()
+	cmd.Stdout, cmd.Stderr = write, write
+	last := make(chan string, 1)
+	go func() {
+		text := ""
+		lines := bufio.NewReader(read)
+		for {
+			line, err := lines.ReadString('\n')
+			if line = strings.TrimSpace(line); line != "" {
+				text = line
+				e.say(line)
+			}
+			if err != nil {
+				last <- text
+				return
+			}
+		}
+	}()
+	err := cmd.Run()
+	_ = write.Close()
+	text := <-last
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		return (&job.Error{Code: job.CodeEnvBroken, Message: fmt.Sprintf("uv %s: %s", args[0], text), Err: err}).
+			WithHint("check the network connection and the space on disk, then run ./setup.sh again; it goes on where it stopped")
+	}
+	return nil
+}
+
+func (e Env) say(line string) {
+	if e.Progress != nil {
+		e.Progress(line)
+	}
+}
+
+// linkSource unpacks the worker's source beside the environments and points the environment at it. Python ignores its
+// own variables and the working folder (-I), so a .pth file is the way in.
+func (e Env) linkSource() error {
+	dir, err := e.unpack()
+	if err != nil {
+		return err
+	}
+	site, err := sitePackages(e.Dir())
+	if err != nil {
+		return err
+	}
+	name := filepath.Join(site, pthName)
+	if have, err := os.ReadFile(name); err == nil && string(have) == dir+"\n" {
+		return nil
+	}
+	return writeFile(name, []byte(dir+"\n"))
+}
+
+// unpack writes the source once per hash.
+func (e Env) unpack() (string, error) {
+	files := map[string][]byte{}
+	var names []string
+	err := fs.WalkDir(e.Source, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if path.Base(name) == "__pycache__" {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		data, err := fs.ReadFile(e.Source, name)
+		files[name], names = data, append(names, name)
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("read the worker's source: %w", err)
+	}
+	sort.Strings(names)
+	sum := sha256.New()
+	for _, name := range names {
+		fmt.Fprintf(sum, "%s\x00%d\x00", name, len(files[name]))
+		sum.Write(files[name])
+	}
+	dir := filepath.Join(e.Home, "python", "src-"+hex.EncodeToString(sum.Sum(nil)[:8]))
+	for _, name := range names {
+		target := filepath.Join(dir, filepath.FromSlash(name))
+		if have, err := os.ReadFile(target); err == nil && bytes.Equal(have, files[name]) {
+			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
+			return "", fmt.Errorf("unpack the worker's source: %w", err)
+		}
+		if err := writeFile(target, files[name]); err != nil {
+			return "", err
+		}
+	}
+	return dir, nil
+}
+
+// writeFile by temporary name, sync and rename: a half file is never seen.
+func writeFile(name string, data []byte) error {
+	file, err := os.CreateTemp(filepath.Dir(name), ".part-*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", filepath.Base(name), err)
+	}
+	_, err = file.Write(data)
+	err = errors.Join(err, file.Sync(), file.Close())
+	if err == nil {
+		err = os.Rename(file.Name(), name)
+	}
+	if err != nil {
+		_ = os.Remove(file.Name())
+		return fmt.Errorf("write %s: %w", filepath.Base(name), err)
+	}
+	return nil
+}
+
+// Check tells without starting Python whether the folder holds a usable environment: an interpreter that exists (an
+// upgrade of the system's Python removes it) and the packages that the worker imports.
+func Check(dir string) error {
+	if info, err := os.Stat(interpreterOf(dir)); err != nil || info.Mode()&0o111 == 0 {
+		return broken("the Python environment has no interpreter: "+interpreterOf(dir), err)
+	}
+	site, err := sitePackages(dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{"torch", "diffusers", "transformers", "safetensors", "PIL", "msgspec"} {
+		if _, err := os.Stat(filepath.Join(site, name)); err != nil {
+			return broken("the Python environment misses the package "+name, err)
+		}
+	}
+	return nil
+}
+
+func sitePackages(dir string) (string, error) {
+	found, _ := filepath.Glob(filepath.Join(dir, "lib", "python3*", "site-packages"))
+	if len(found) == 0 {
+		return "", broken("the Python environment holds no packages: "+dir, nil)
+	}
+	return found[0], nil
+}
+
+func broken(message string, err error) error {
+	return &job.Error{Code: job.CodeEnvBroken, Message: message, Hint: hintSetup, Err: err}
+}
+
+func interpreterOf(dir string) string { return filepath.Join(dir, "bin", "python") }
+
+// Interpreter finds the machine's own Python 3.11 to 3.13; "" when there is none and uv must bring one.
+func Interpreter(ctx context.Context) string {
+	for _, name := range []string{"python3.12", "python3.13", "python3.11", "python3"} {
+		found, err := exec.LookPath(name)
+		if err != nil {
+			continue
+		}
+		out, err := exec.CommandContext(ctx, found, "-I", "-c", "import sys; print('%d.%d' % sys.version_info[:2])").Output()
+		if err == nil {
+			switch strings.TrimSpace(string(out)) {
+			case "3.11", "3.12", "3.13":
+				return found
+			}
+		}
+	}
+	return ""
+}
