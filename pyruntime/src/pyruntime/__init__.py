@@ -1,0 +1,1 @@
+"""The worker of qie: one process that holds a Qwen-Image-Edit model and edits pictures when told to."""

@@ -1,0 +1,335 @@
+"""The worker's life after hello: imports, device, requests one by one, beats, and an end with a reason.
+
+The main thread works; a reader thread takes lines and sets the cancel flag; a beat thread proves both alive. The one
+broad `except` of the worker is here, and it makes a typed error.
+"""
+
+import errno
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+import typing
+from pathlib import Path
+
+import msgspec
+
+from pyruntime import stdio, wire
+from pyruntime.errors import Cancelled, CancelFlag, WorkerError
+
+if typing.TYPE_CHECKING:
+    from pyruntime.device import Device
+    from pyruntime.model import Model
+
+# After the supervisor is gone: how long the running work may take to notice its flag.
+PARENT_GONE_S = 2.0
+# Lines of a traceback that travel with an error.
+TRACE_LINES = 12
+# Cancels for attempts that have not arrived yet are remembered, so many of them.
+EARLY_CANCELS_MAX = 1000
+# Least time between two load_progress events.
+LOAD_PROGRESS_S = 0.1
+
+Key = tuple[str, int]  # job and attempt
+
+
+class Request(typing.NamedTuple):
+    """A decoded line."""
+
+    envelope: wire.Envelope
+    message: wire.Message
+
+    @property
+    def key(self) -> Key:
+        """Which attempt it is about."""
+        return self.envelope.job, self.envelope.attempt
+
+
+class Inbox:
+    """Requests from the wire, in order; cancel and ping are answered by the reader thread itself."""
+
+    def __init__(self, fd: int, writer: stdio.Writer, generation: int) -> None:
+        self._lines = stdio.Lines(fd, wire.REQUEST_LINE_MAX)
+        self._writer = writer
+        self._generation = generation
+        self._queue: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._current: Key | None = None  # under _lock, as are the next two
+        self._early: list[Key] = []
+        self._shutdown = False
+        self.flag = CancelFlag()
+
+    def start(self) -> None:
+        """Begin to read."""
+        threading.Thread(target=self._read, name="reader", daemon=True).start()
+
+    def get(self) -> Request | None:
+        """The next request; None when the supervisor is gone or said shutdown."""
+        return self._queue.get()
+
+    def begin(self, key: Key) -> None:
+        """The work on an attempt starts: from now on a cancel for it sets the flag. An old flag is forgotten."""
+        with self._lock:
+            self._current = key
+            self.flag.clear()
+            if key in self._early:
+                self._early.remove(key)
+                self.flag.set()
+
+    def end(self) -> None:
+        """The work on the attempt is over; a late cancel for it does nothing."""
+        with self._lock:
+            self._current = None
+            self.flag.clear()
+
+    def stop(self) -> None:
+        """Ask the running work to stop, whatever it is."""
+        self.flag.set()
+
+    def _read(self) -> None:
+        told = 0
+        for line in self._lines:
+            request = self._decode(line)
+            if request is not None:
+                self._take(request)
+            if self._lines.dropped > told:
+                told = self._lines.dropped
+                self._writer.send(wire.Dropped(count=told))
+        self._queue.put(None)
+        if not self._shutdown:
+            # The supervisor is gone. Work that does not notice its flag is ended with the process; a daemon thread that
+            # only set a flag would never act under a long call.
+            self.flag.set()
+            time.sleep(PARENT_GONE_S)
+            os._exit(wire.EXIT_PARENT_GONE)
+
+    def _decode(self, line: bytes) -> Request | None:
+        try:
+            envelope = msgspec.json.decode(line, type=wire.Envelope)
+            kind = wire.REQUESTS.get(envelope.t)
+            if kind is None or envelope.gen not in (0, self._generation):
+                self._lines.dropped += 1
+                return None
+            return Request(envelope, msgspec.json.decode(line, type=kind))
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            self._lines.dropped += 1
+            return None
+
+    def _take(self, request: Request) -> None:
+        match request.message:
+            case wire.Ping(id=number):
+                self._writer.send(wire.Pong(id=number))
+            case wire.Cancel():
+                with self._lock:
+                    if request.key == self._current:
+                        self.flag.set()
+                    else:
+                        self._early = [*self._early, request.key][-EARLY_CANCELS_MAX:]
+            case wire.Shutdown():
+                self._shutdown = True
+                self.flag.set()
+                self._queue.put(None)
+            case _:
+                self._queue.put(request)
+
+
+class Worker:
+    """Device and model, and what is done with them."""
+
+    def __init__(self, inbox: Inbox, writer: stdio.Writer) -> None:
+        self._inbox = inbox
+        self._writer = writer
+        self._model: Model | None = None
+        self._device: Device
+        self._preview_side = 0
+
+    def configure(self, request: wire.Configure, import_s: float) -> None:
+        """Choose the device and say ready."""
+        import diffusers
+        import torch
+        import transformers
+
+        from pyruntime import device
+
+        self._device = device.choose(request.device or "auto")
+        self._preview_side = request.preview_side
+        if request.cpu_threads:
+            torch.set_num_threads(request.cpu_threads)
+        self._writer.send(
+            wire.Ready(
+                device=self._device.kind,
+                dtype=device.dtype_name(self._device.dtype),
+                device_name=self._device.name,
+                torch=torch.__version__,
+                diffusers=diffusers.__version__,
+                transformers=transformers.__version__,
+                import_s=import_s,
+                threads=torch.get_num_threads(),
+            )
+        )
+
+    def do(self, request: Request) -> None:
+        """Answer one request; a failure becomes an error event."""
+        from pyruntime import device
+
+        match request.message:
+            case wire.Load() as message:
+                self._attempt(request.key, "loading", lambda: self._load(message, request.key))
+            case wire.Generate() as message:
+                self._attempt(request.key, "encode", lambda: self._generate(message, request.key))
+            case wire.Unload():
+                self._model = None
+                device.empty_cache()
+                self._writer.send(wire.Unloaded(bytes=device.footprint()))
+            case wire.Mem():
+                self._writer.send(
+                    wire.MemReport(
+                        bytes=device.footprint(), device_bytes=device.device_bytes(), device_max=device.device_max()
+                    )
+                )
+            case _:
+                self._writer.send(wire.Log(level="warn", text=f"{request.envelope.t} is not expected now"))
+
+    def _attempt(self, key: Key, phase: str, work: typing.Callable[[], None]) -> None:
+        self._inbox.begin(key)
+        self._phase = phase
+        try:
+            self._inbox.flag.check()
+            work()
+        except Cancelled:
+            self._writer.send(wire.Canceled(phase=self._phase), *key)
+        except Exception as err:
+            fault = as_error(err, loading=phase == "loading")
+            self._writer.send(
+                wire.Error(
+                    code=fault.code,
+                    message=fault.message,
+                    retryable=fault.retryable,
+                    fatal_process=fault.exit_code is not None,
+                    trace=trace(err),
+                ),
+                *key,
+            )
+            if fault.exit_code is not None:
+                sys.exit(fault.exit_code)
+        finally:
+            self._inbox.end()
+
+    def _load(self, request: wire.Load, key: Key) -> None:
+        from pyruntime import device, model
+
+        if self._model is None or str(self._model.folder) != request.dir:
+            self._model = None  # two models at once fit nowhere
+            device.empty_cache()
+        began, told = time.monotonic(), 0.0
+
+        def progress(done: int, total: int, shard: int, shards: int, part: str) -> None:
+            nonlocal told
+            if time.monotonic() - told >= LOAD_PROGRESS_S or done == total:
+                told = time.monotonic()
+                event = wire.LoadProgress(bytes_done=done, bytes_total=total, shard=shard, shards=shards, part=part)
+                self._writer.send(event, *key)
+
+        if self._model is None:
+            self._model = model.load(Path(request.dir), self._device, self._inbox.flag, progress)
+        seconds = time.monotonic() - began
+        self._writer.send(wire.Loaded(model=request.model, seconds=seconds, bytes=device.footprint()), *key)
+
+    def _generate(self, request: wire.Generate, key: Key) -> None:
+        from pyruntime import edit
+
+        if self._model is None:
+            raise WorkerError("internal", "generate came before load")
+        self._writer.send(wire.Accepted(), *key)
+
+        def emit(event: wire.Message) -> None:
+            if isinstance(event, wire.Phase):
+                self._phase = event.phase
+            self._writer.send(event, *key)
+
+        result = edit.edit(request, self._model, emit, self._inbox.flag, self._preview_side)
+        self._writer.send(result, *key)
+
+
+def as_error(err: Exception, *, loading: bool) -> WorkerError:
+    """What an exception means. Messages of torch are searched by text, because most have no type of their own."""
+    if isinstance(err, WorkerError):
+        return err
+    text = str(err)
+    if isinstance(err, MemoryError) or "out of memory" in text or "Invalid buffer size" in text:
+        return WorkerError(
+            "oom_load" if loading else "oom_run",
+            "not enough memory to load the model" if loading else "not enough memory for this edit",
+            retryable=True,
+            exit_code=wire.EXIT_OOM,  # what was allocated may stay stuck; a new process starts clean
+        )
+    if "CUDA error" in text or "device-side assert" in text:
+        return WorkerError("gpu_context", "the GPU gave up on this process", retryable=True, exit_code=wire.EXIT_GPU_CONTEXT)
+    if isinstance(err, OSError) and err.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return WorkerError("disk_full", "the disk is full")
+    if loading and isinstance(err, OSError | ValueError):
+        return WorkerError("weights_corrupt", f"the model directory cannot be read: {type(err).__name__}")
+    # The text of an unknown exception may hold a prompt or a path; its type does not.
+    return WorkerError("internal", f"the edit failed inside the worker: {type(err).__name__}", retryable=True)
+
+
+def trace(err: BaseException) -> str:
+    """The last lines of the traceback: files and lines of code, no values."""
+    frames = traceback.extract_tb(err.__traceback__)[-TRACE_LINES:]
+    return "\n".join(f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in frames)
+
+
+def beat(writer: stdio.Writer, flag: CancelFlag, period_ms: int) -> None:
+    """Say twice a second or so that this process lives. The tick moves with the work, so a dead loop shows."""
+    from pyruntime import device
+
+    while True:
+        time.sleep(period_ms / 1000)
+        writer.send(wire.Beat(tick=flag.checks, bytes=device.footprint()))
+
+
+def leave(writer: stdio.Writer, code: int, reason: str) -> typing.NoReturn:
+    """End at once. os._exit: interpreter shutdown after torch can take seconds or crash, and nothing is left to do."""
+    writer.send(wire.Bye(reason=reason))
+    os._exit(code)
+
+
+def fatal(writer: stdio.Writer, error: WorkerError, code: int) -> typing.NoReturn:
+    """Say why the process cannot go on, and end it."""
+    writer.send(wire.Fatal(code=error.code, message=error.message, exit=code))
+    os._exit(code)
+
+
+def run(fd: int, writer: stdio.Writer) -> None:
+    """Work until told to stop. Never returns normally."""
+    inbox = Inbox(fd, writer, int(os.environ.get("QIE_GENERATION", "0")))
+    signal.signal(signal.SIGTERM, lambda *_: leave(writer, wire.EXIT_BYE, "terminated"))
+    inbox.start()
+    began = time.monotonic()
+    try:
+        from pyruntime import edit, model  # noqa: F401 (torch and the model classes come in here)
+    except Exception as err:
+        fatal(writer, WorkerError("env_broken", f"cannot import {type(err).__name__}: {err}"), wire.EXIT_IMPORT)
+    import_s = time.monotonic() - began
+    worker = Worker(inbox, writer)
+    request = inbox.get()
+    if request is None:
+        leave(writer, wire.EXIT_BYE, "shutdown")
+    if not isinstance(request.message, wire.Configure):
+        fatal(writer, WorkerError("protocol", f"{request.envelope.t} came before configure"), wire.EXIT_PROTOCOL)
+    try:
+        worker.configure(request.message, import_s)
+    except Exception as err:
+        fatal(writer, as_error(err, loading=False), wire.EXIT_CONFIG)
+    period = request.message.beat_ms
+    if period > 0:
+        threading.Thread(target=beat, args=(writer, inbox.flag, period), name="beat", daemon=True).start()
+    while (request := inbox.get()) is not None:
+        try:
+            worker.do(request)
+        except SystemExit as stop:
+            leave(writer, int(stop.code or 0), "error")
+    leave(writer, wire.EXIT_BYE, "shutdown")
