@@ -57,11 +57,14 @@ func orphan(t *testing.T, script, line string) int {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = cmd.Wait() }()
+	defer func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}()
 	pid := 0
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
-		if state, number, ok := strings.Cut(lines.Text(), " "); ok && state == string(Cold) {
+		if state, number, ok := strings.Cut(lines.Text(), " "); ok && state == string(Loading) {
 			pid, _ = strconv.Atoi(number)
 		}
 		if strings.HasPrefix(lines.Text(), line) {

@@ -97,10 +97,10 @@ func (f *fake) main() {
 			f.send(wire.Envelope{}, wire.Bye{Reason: "shutdown"})
 			os.Exit(0)
 		default:
-			if f.has("idle", "deafstdin") {
+			work <- request{env, msg, f.register(env.Job)}
+			if _, isLoad := msg.(*wire.Load); isLoad && f.has("idle", "deafstdin") {
 				select {}
 			}
-			work <- request{env, msg, f.register(env.Job)}
 		}
 	}
 }
