@@ -1,62 +1,396 @@
 package supervisor
 
 import (
+	"cmp"
 	"context"
-	"io"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
 	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"qie/supervisor/event"
 	"qie/supervisor/job"
 	"qie/supervisor/model"
+	"qie/supervisor/plan"
 	"qie/supervisor/store"
+	"qie/supervisor/worker"
 )
 
-type Supervisor struct{}
-type Upload struct {
-	Name, SHA256 string
-	Bytes        int64
+// endedShown is how many ended jobs a snapshot carries; older ones come from Jobs.
+const endedShown = 50
+
+// decodesMax is how many uploads are decoded at once: each may take some hundred megabytes.
+const decodesMax = 2
+
+// Supervisor is the program behind every road into qie.
+type Supervisor struct {
+	cfg      Config
+	log      *slog.Logger
+	store    *store.Store
+	hub      *event.Hub
+	instance *instance
+	started  time.Time
+	decodes  chan struct{}
+
+	ctx    context.Context // of the parts; ended by Close
+	cancel context.CancelFunc
+	parts  sync.WaitGroup
+
+	requests chan request
+	inbox    inbox
+	worker   atomic.Pointer[worker.Worker]
+	gauged   atomic.Pointer[event.Gauges]
+	diskAll  atomic.Int64
+	pending  atomic.Int64 // jobs that wait or run, with the submits under way
+
+	// mu guards the view and every Publish, so that a snapshot and its seq belong together. The loop is the only writer.
+	mu   sync.Mutex
+	view view
+
+	// owned by loop
+	rows  map[job.ID]*entry
+	paces map[string]plan.Pace
+	free  time.Time // since when the worker could take a job
 }
 
-var errSoon = job.Errorf(job.CodeNotReady, "starting")
+// view is what a page may see, a copy of what the loop knows.
+type view struct {
+	jobs    map[job.ID]job.Job
+	ended   []job.ID // newest last
+	worker  event.Worker
+	spec    model.Spec
+	setup   map[string]job.Notice // why a job would not start; keyed by the part that is not ready
+	notices []job.Notice
+}
 
-func Open(ctx context.Context, cfg Config) (*Supervisor, error) { return nil, errSoon }
-func (s *Supervisor) Close(ctx context.Context) error           { return nil }
-func (s *Supervisor) Serving(url string, port int) error        { return nil }
-func (s *Supervisor) NewUpload(ctx context.Context, name string, r io.Reader) (Upload, error) {
-	return Upload{}, errSoon
+// Open takes the data folder and starts the parts. It returns before anything slow: Ready tells what is still missing.
+// When another supervisor holds the folder, the error is a *RunningError.
+func Open(ctx context.Context, cfg Config) (*Supervisor, error) {
+	cfg = cfg.orDefaults()
+	boot := string(job.NewID())
+	inst, err := openInstance(cfg.Home, boot)
+	if err != nil {
+		return nil, err
+	}
+	st, err := store.Open(ctx, cfg.Home, cfg.JobsDir)
+	if err != nil {
+		return nil, errors.Join(err, inst.close())
+	}
+	s := &Supervisor{
+		cfg: cfg, log: cfg.Log, store: st, hub: event.New(boot), instance: inst, started: cfg.Now(),
+		decodes: make(chan struct{}, decodesMax), requests: make(chan request), inbox: inbox{wake: make(chan struct{}, 1)},
+		rows: map[job.ID]*entry{}, paces: map[string]plan.Pace{},
+	}
+	s.view = view{jobs: map[job.ID]job.Job{}, worker: event.Worker{State: string(worker.Down)}, setup: map[string]job.Notice{
+		partModel:  {Code: "model_preparing", Message: "the model is being prepared"},
+		partWorker: {Code: "worker_preparing", Message: "the Python environment is being checked"},
+	}}
+	s.gauged.Store(&event.Gauges{})
+	if err := s.recover(ctx); err != nil {
+		return nil, errors.Join(err, st.Close(), inst.close())
+	}
+	// The parts outlive ctx: Close ends them in order.
+	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	s.parts.Add(3)
+	go s.loop()
+	go s.provision()
+	go s.gauge()
+	return s, nil
 }
-func (u Upload) Discard() {}
-func (s *Supervisor) Submit(ctx context.Context, sub Submission) (job.Job, error) {
-	return job.Job{}, errSoon
+
+func (c Config) orDefaults() Config {
+	if c.JobsDir == "" {
+		c.JobsDir = filepath.Join(c.Home, "jobs")
+	}
+	if c.QueueMax == 0 {
+		c.QueueMax = QueueMax
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
 }
-func (s *Supervisor) Job(ctx context.Context, id job.ID) (job.Job, error) { return job.Job{}, errSoon }
+
+// Close ends the worker, then the loop, then the store. What waits or runs is queued again at the next start.
+func (s *Supervisor) Close(ctx context.Context) error {
+	s.cancel() // ends provision, gauge and the worker's Run
+	var errs []error
+	if w := s.worker.Load(); w != nil {
+		errs = append(errs, w.Stop(ctx))
+	}
+	s.inbox.put(nil) // the loop ends behind the last worker event
+	s.parts.Wait()
+	s.hub.Close()
+	errs = append(errs, s.store.Close(), s.instance.close())
+	return errors.Join(errs...)
+}
+
+// Serving tells where this supervisor answers; the instance file carries it to a second one.
+func (s *Supervisor) Serving(url string, port int) error { return s.instance.serving(url, port) }
+
+// Job reads one job.
+func (s *Supervisor) Job(ctx context.Context, id job.ID) (job.Job, error) {
+	s.mu.Lock()
+	j, ok := s.view.jobs[id]
+	if ok {
+		j = s.positioned(j)
+	}
+	s.mu.Unlock()
+	if ok {
+		return j, nil
+	}
+	row, err := s.store.Row(ctx, id)
+	return row.Job, err
+}
+
+// Jobs gives a page of jobs, newest first.
 func (s *Supervisor) Jobs(ctx context.Context, q store.Query) (store.Page, error) {
-	return store.Page{}, errSoon
+	if q.State != "" && !slices.Contains(job.States, q.State) {
+		return store.Page{}, job.Errorf(job.CodeInputBad, "state %q is not one of %v", q.State, job.States)
+	}
+	page, err := s.store.Query(ctx, q)
+	if err != nil {
+		return page, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, j := range page.Jobs {
+		if live, ok := s.view.jobs[j.ID]; ok {
+			page.Jobs[i] = s.positioned(live)
+		}
+	}
+	return page, nil
 }
-func (s *Supervisor) Cancel(ctx context.Context, id job.ID) (job.Job, error) {
-	return job.Job{}, errSoon
+
+// positioned fills in the place in the queue. The caller holds mu.
+func (s *Supervisor) positioned(j job.Job) job.Job {
+	j.Position = 0
+	if j.State != job.Queued {
+		return j
+	}
+	for _, other := range s.view.jobs {
+		if other.State == job.Queued && (other.CreatedAt.Before(j.CreatedAt) || other.ID == j.ID) {
+			j.Position++
+		}
+	}
+	return j
 }
-func (s *Supervisor) Retry(ctx context.Context, id job.ID) (job.Job, error) {
-	return job.Job{}, errSoon
+
+// State gives everything a page needs at one epoch and seq.
+func (s *Supervisor) State() event.State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	state := s.snapshot()
+	state.Seq = s.hub.Seq()
+	return state
 }
-func (s *Supervisor) Remove(ctx context.Context, id job.ID) error { return errSoon }
+
+// Subscribe begins the live events behind seq of epoch, or with the state.
+func (s *Supervisor) Subscribe(epoch string, seq int64) *event.Subscription {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.hub.Subscribe(epoch, seq, s.snapshot)
+}
+
+// snapshot copies the view. The caller holds mu.
+func (s *Supervisor) snapshot() event.State {
+	jobs := make([]job.Job, 0, len(s.view.jobs))
+	for _, j := range s.view.jobs {
+		jobs = append(jobs, s.positioned(j))
+	}
+	slices.SortFunc(jobs, func(a, b job.Job) int {
+		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(a.ID, b.ID))
+	})
+	reasons := s.reasons()
+	return event.State{
+		Epoch: s.hub.Epoch(), Version: s.cfg.Version, Ready: len(reasons) == 0, Reasons: reasons, Jobs: jobs,
+		Worker: s.view.worker, Model: modelView(s.view.spec), Gauges: *s.gauged.Load(),
+		Notices: append([]job.Notice{}, s.view.notices...),
+	}
+}
+
+// Ready gives why a job would not start now; empty is ready.
+func (s *Supervisor) Ready() []job.Notice {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reasons()
+}
+
+// reasons is Ready for a caller that holds mu.
+func (s *Supervisor) reasons() []job.Notice {
+	reasons := []job.Notice{}
+	for _, part := range []string{partModel, partWorker} {
+		if n, ok := s.view.setup[part]; ok {
+			reasons = append(reasons, n)
+		}
+	}
+	if len(reasons) > 0 {
+		return reasons
+	}
+	switch w := s.view.worker; worker.State(w.State) {
+	case worker.Broken, worker.Backoff, worker.Exited, worker.Suspect, worker.Stopping:
+		message := w.Reason
+		if message == "" {
+			message = "the worker is " + w.State
+		}
+		if w.Hint != "" {
+			message += "; " + w.Hint
+		}
+		reasons = append(reasons, job.Notice{Code: "worker_" + w.State, Message: message})
+	case worker.Down, worker.Spawning, worker.Probing:
+		reasons = append(reasons, job.Notice{Code: "worker_starting", Message: "the worker is starting"})
+	}
+	return reasons
+}
+
+// Model is the selected model; its ID is empty until it is there.
+func (s *Supervisor) Model() model.Spec {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.view.spec
+}
+
+// Models gives every model that is here, the selected one first.
+func (s *Supervisor) Models() []model.Spec {
+	selected := s.Model()
+	specs := []model.Spec{}
+	if selected.ID != "" {
+		specs = append(specs, selected)
+	}
+	for _, other := range model.List(filepath.Join(s.cfg.Home, "models")) {
+		if other.Dir != selected.Dir && other.ID != selected.ID {
+			specs = append(specs, other)
+		}
+	}
+	return specs
+}
+
+func modelView(m model.Spec) event.ModelView {
+	v := event.ModelView{ID: m.ID, Name: m.Name, Notice: m.Notice, MaxImages: m.MaxImages, Steps: m.DefaultSteps,
+		CFG: m.DefaultCFG, KnownEdits: []event.KnownEdit{}}
+	for _, e := range m.KnownEdits {
+		v.KnownEdits = append(v.KnownEdits, event.KnownEdit{Label: e.Label, Prompt: e.Prompt})
+	}
+	return v
+}
+
+// RestartWorker starts a fresh process; a broken worker gets one more try.
+func (s *Supervisor) RestartWorker(ctx context.Context) error {
+	w := s.worker.Load()
+	if w == nil {
+		return s.notReady()
+	}
+	return w.Restart(ctx)
+}
+
+// UnloadWorker drops the weights of an idle worker.
+func (s *Supervisor) UnloadWorker(ctx context.Context) error {
+	w := s.worker.Load()
+	if w == nil {
+		return s.notReady()
+	}
+	return w.Unload(ctx)
+}
+
+func (s *Supervisor) notReady() *job.Error {
+	for _, n := range s.Ready() {
+		return job.Errorf(job.CodeNotReady, "%s", n.Message)
+	}
+	return job.Errorf(job.CodeNotReady, "the worker is not there yet")
+}
+
+// OpenResult opens the finished picture.
 func (s *Supervisor) OpenResult(ctx context.Context, id job.ID) (*os.File, error) {
-	return nil, errSoon
+	j, err := s.Job(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if j.Result == nil {
+		return nil, job.Errorf(job.CodeNotFound, "job %s is %s and has no result", id, j.State)
+	}
+	return s.store.OpenFile(id, store.ResultFile)
 }
+
+// OpenPreview opens the newest preview.
 func (s *Supervisor) OpenPreview(ctx context.Context, id job.ID) (*os.File, error) {
-	return nil, errSoon
+	if _, err := s.Job(ctx, id); err != nil {
+		return nil, err
+	}
+	return s.store.OpenFile(id, store.PreviewFile)
 }
+
+// OpenImage opens source n, from 1, as the worker sees it.
 func (s *Supervisor) OpenImage(ctx context.Context, id job.ID, n int) (*os.File, error) {
-	return nil, errSoon
+	j, err := s.Job(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if n < 1 || n > len(j.Images) {
+		return nil, job.Errorf(job.CodeNotFound, "job %s has %d images, number %d is not one of them", id, len(j.Images), n)
+	}
+	return s.store.OpenFile(id, store.InputFile(n))
 }
-func (s *Supervisor) State() event.State                                    { return event.State{} }
-func (s *Supervisor) Subscribe(epoch string, seq int64) *event.Subscription { return nil }
-func (s *Supervisor) Ready() []job.Notice                                   { return nil }
-func (s *Supervisor) System() System                                        { return System{} }
-func (s *Supervisor) Models() []model.Spec                                  { return nil }
-func (s *Supervisor) Model() model.Spec                                     { return model.Spec{} }
+
+// Cleanup removes ended jobs with their files, or tells what it would remove.
 func (s *Supervisor) Cleanup(ctx context.Context, q CleanupQuery) (CleanupReport, error) {
-	return CleanupReport{}, errSoon
+	report := CleanupReport{Jobs: []job.ID{}}
+	rows, err := s.cleanupRows(ctx, q)
+	if err != nil {
+		return report, err
+	}
+	for _, row := range rows {
+		bytes := s.store.Bytes(row.Job.ID)
+		if !q.DryRun {
+			if err := s.Remove(ctx, row.Job.ID); err != nil {
+				return report, err
+			}
+		}
+		report.Jobs = append(report.Jobs, row.Job.ID)
+		report.Bytes += bytes
+	}
+	return report, nil
 }
-func (s *Supervisor) RestartWorker(ctx context.Context) error { return errSoon }
-func (s *Supervisor) UnloadWorker(ctx context.Context) error  { return errSoon }
+
+func (s *Supervisor) cleanupRows(ctx context.Context, q CleanupQuery) ([]store.Row, error) {
+	now := s.cfg.Now()
+	switch {
+	case q.Job != "":
+		row, err := s.store.Row(ctx, q.Job)
+		if err == nil && !row.Job.State.Terminal() {
+			err = job.Errorf(job.CodeConflict, "job %s is %s; cancel it first", q.Job, row.Job.State)
+		}
+		return []store.Row{row}, err
+	case q.State != "":
+		if !q.State.Terminal() {
+			return nil, job.Errorf(job.CodeInputBad, "state %q is not succeeded, failed or canceled", q.State)
+		}
+		return s.store.Ended(ctx, now, q.State)
+	case q.All:
+		return s.store.Ended(ctx, now, "")
+	case q.Hours > 0:
+		return s.store.Ended(ctx, now.Add(-time.Duration(q.Hours*float64(time.Hour))), "")
+	}
+	return nil, job.Errorf(job.CodeInputBad, "cleanup needs hours above 0, a job, a state or all")
+}
+
+const pacesKey = "paces"
+
+func (s *Supervisor) loadPaces(ctx context.Context) error {
+	text, err := s.store.Setting(ctx, pacesKey)
+	if err != nil || text == "" {
+		return err
+	}
+	if err := json.Unmarshal([]byte(text), &s.paces); err != nil {
+		return fmt.Errorf("learned paces: %w", err)
+	}
+	return nil
+}

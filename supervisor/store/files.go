@@ -39,14 +39,14 @@ func (s *Store) JobsDir() string { return s.jobs }
 // NewSpool makes an empty file for an upload. Discard it by RemoveSpool, or place it in a job's folder.
 func (s *Store) NewSpool() (*os.File, string, error) {
 	if err := s.root.Mkdir(spoolDir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, "", diskError(fmt.Errorf("spool: %w", err))
+		return nil, "", DiskError(fmt.Errorf("spool: %w", err))
 	}
 	var b [16]byte
 	_, _ = rand.Read(b[:])
 	name := spoolDir + "/" + hex.EncodeToString(b[:])
 	f, err := s.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return nil, "", diskError(fmt.Errorf("spool: %w", err))
+		return nil, "", DiskError(fmt.Errorf("spool: %w", err))
 	}
 	return f, name, nil
 }
@@ -60,11 +60,11 @@ func (s *Store) RemoveSpool(name string) { _ = s.root.Remove(name) }
 // NewFolder makes the folder of a job that has no row yet.
 func (s *Store) NewFolder(id job.ID) error {
 	if err := s.root.Mkdir(string(id), 0o700); err != nil {
-		return diskError(fmt.Errorf("folder of the job: %w", err))
+		return DiskError(fmt.Errorf("folder of the job: %w", err))
 	}
 	f, err := s.root.OpenFile(string(id)+"/"+pendingFile, os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
-		return diskError(fmt.Errorf("folder of the job: %w", err))
+		return DiskError(fmt.Errorf("folder of the job: %w", err))
 	}
 	return f.Close()
 }
@@ -88,7 +88,7 @@ func (s *Store) Create(id job.ID, name string) (*Draft, error) {
 	temp := string(id) + "/." + name + ".part"
 	f, err := s.root.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
-		return nil, diskError(fmt.Errorf("create %s: %w", name, err))
+		return nil, DiskError(fmt.Errorf("create %s: %w", name, err))
 	}
 	return &Draft{File: f, store: s, temp: temp, name: string(id) + "/" + name}, nil
 }
@@ -112,7 +112,7 @@ func (d *Draft) Finish() error {
 	}
 	if err != nil {
 		_ = d.store.root.Remove(d.temp)
-		return diskError(fmt.Errorf("write %s: %w", d.name, err))
+		return DiskError(fmt.Errorf("write %s: %w", d.name, err))
 	}
 	return nil
 }
@@ -131,7 +131,7 @@ func (s *Store) WriteFile(id job.ID, name string, data []byte) error {
 	}
 	if _, err := d.File.Write(data); err != nil {
 		d.Abort()
-		return diskError(fmt.Errorf("write %s: %w", name, err))
+		return DiskError(fmt.Errorf("write %s: %w", name, err))
 	}
 	return d.Finish()
 }
@@ -139,7 +139,7 @@ func (s *Store) WriteFile(id job.ID, name string, data []byte) error {
 // PlaceSpool moves an upload into a job's folder: the untouched original beside what was made of it.
 func (s *Store) PlaceSpool(spool string, id job.ID, name string) error {
 	if err := s.root.Rename(spool, string(id)+"/"+name); err != nil {
-		return diskError(fmt.Errorf("keep the upload: %w", err))
+		return DiskError(fmt.Errorf("keep the upload: %w", err))
 	}
 	return nil
 }
@@ -202,7 +202,7 @@ func (s *Store) sync(dir string) error {
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
 	}
-	return diskError(err)
+	return DiskError(err)
 }
 
 // clean removes what a killed process left: uploads, and folders of submits that were never acknowledged.

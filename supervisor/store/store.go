@@ -137,13 +137,13 @@ func (s *Store) migrate(ctx context.Context, path string) error {
 func (s *Store) tx(ctx context.Context, do func(*sql.Tx) error) error {
 	tx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
-		return diskError(err)
+		return DiskError(err)
 	}
 	if err := do(tx); err != nil {
 		_ = tx.Rollback()
-		return diskError(err)
+		return DiskError(err)
 	}
-	return diskError(tx.Commit())
+	return DiskError(tx.Commit())
 }
 
 // Close writes the log back and lets the database go.
@@ -181,8 +181,8 @@ func (s *Store) SetSetting(ctx context.Context, key, value string) error {
 	})
 }
 
-// diskError names a full disk; the driver has its own words for it.
-func diskError(err error) error {
+// DiskError names a full disk; the driver has its own words for it.
+func DiskError(err error) error {
 	if err == nil {
 		return nil
 	}

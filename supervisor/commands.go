@@ -1,0 +1,131 @@
+package supervisor
+
+import (
+	"context"
+	"time"
+
+	"qie/supervisor/event"
+	"qie/supervisor/job"
+)
+
+// Cancel asks a job to stop. A queued job ends at once, a running one when the worker has stopped; twice is once, and
+// a job that has ended stays as it is.
+func (s *Supervisor) Cancel(ctx context.Context, id job.ID) (job.Job, error) {
+	err := s.ask(ctx, func() {
+		row := s.rows[id]
+		if row == nil || row.Job.State == job.Canceling {
+			return
+		}
+		if row.Job.State == job.Queued {
+			s.end(row, job.StepCancel, nil)
+			return
+		}
+		if !s.step(row, job.StepCancel, row.attempt) {
+			return
+		}
+		if row.result != nil {
+			return // the result landed first: it is being verified, and it is the end
+		}
+		// A worker that does not hold the job any more has told its end already; it waits in the inbox.
+		if w := s.worker.Load(); w != nil {
+			if err := w.Cancel(s.ctx, id); err != nil {
+				s.log.Debug("cancel", "job", id, "err", err)
+			}
+		}
+	})
+	if err != nil {
+		return job.Job{}, err
+	}
+	return s.Job(ctx, id)
+}
+
+// Retry queues a failed or canceled job again, behind everybody. A job that waits or runs is answered as it is.
+func (s *Supervisor) Retry(ctx context.Context, id job.ID) (job.Job, error) {
+	var refused error
+	err := s.ask(ctx, func() {
+		if s.rows[id] != nil {
+			return
+		}
+		row, err := s.store.Row(ctx, id)
+		if err != nil {
+			refused = err
+			return
+		}
+		if row.Job.State == job.Succeeded {
+			refused = job.Errorf(job.CodeConflict, "job %s has succeeded; send the edit again for another picture", id)
+			return
+		}
+		if refused = s.reserve(); refused != nil {
+			return
+		}
+		if row.Order, err = s.store.LastOrder(ctx); err != nil {
+			s.pending.Add(-1)
+			refused = err
+			return
+		}
+		row.Deaths, row.Errors = 0, 0
+		j := &row.Job
+		j.Error, j.FinishedAt, j.StartedAt, j.ETA, j.Preview = nil, nil, nil, nil, ""
+		j.Phase, j.Percent, j.Step, j.Timings, j.Notices = "", 0, 0, map[string]float64{}, []job.Notice{}
+		e := &entry{Row: row, ready: time.Now()}
+		s.rows[id] = e
+		s.mu.Lock()
+		for i, ended := range s.view.ended {
+			if ended == id {
+				s.view.ended = append(s.view.ended[:i:i], s.view.ended[i+1:]...)
+				break
+			}
+		}
+		s.mu.Unlock()
+		s.step(e, job.StepRetry, nil)
+	})
+	if err != nil {
+		return job.Job{}, err
+	}
+	if refused != nil {
+		return job.Job{}, refused
+	}
+	return s.Job(ctx, id)
+}
+
+// Remove deletes a job with its files. A queued job leaves the queue; an active one is refused.
+func (s *Supervisor) Remove(ctx context.Context, id job.ID) error {
+	var refused error
+	err := s.ask(ctx, func() {
+		row := s.rows[id]
+		if row != nil && row.Job.State.Active() {
+			refused = job.Errorf(job.CodeConflict, "job %s is %s; cancel it first", id, row.Job.State)
+			return
+		}
+		if refused = s.store.Delete(ctx, id); refused != nil {
+			return
+		}
+		if row != nil {
+			s.forget(row)
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.view.jobs, id)
+		for i, ended := range s.view.ended {
+			if ended == id {
+				s.view.ended = append(s.view.ended[:i:i], s.view.ended[i+1:]...)
+				break
+			}
+		}
+		s.hub.Publish(event.Event{Type: event.TypeJobRemoved, ID: id})
+	})
+	if err != nil {
+		return err
+	}
+	return refused
+}
+
+// reserve takes a place in the queue.
+func (s *Supervisor) reserve() error {
+	if n := s.pending.Add(1); n > int64(s.cfg.QueueMax) {
+		s.pending.Add(-1)
+		return job.Errorf(job.CodeQueueFull, "the queue is full: %d jobs wait or run", s.cfg.QueueMax).
+			WithHint("try again when one has ended, or cancel one")
+	}
+	return nil
+}

@@ -1,0 +1,105 @@
+package supervisor
+
+import (
+	"os/exec"
+	"path/filepath"
+	"sync"
+
+	"qie/supervisor/event"
+	"qie/supervisor/job"
+	"qie/supervisor/model"
+	"qie/supervisor/worker"
+)
+
+// The parts that have to be there before a job can start.
+const (
+	partModel  = "model"
+	partWorker = "worker"
+)
+
+// provision makes model and worker available behind Open, both at once, and then runs the worker.
+func (s *Supervisor) provision() {
+	defer s.parts.Done()
+	s.instance.endStaleWorker(s.log)
+	var both sync.WaitGroup
+	both.Go(s.provideModel)
+	both.Go(s.provideWorker)
+	both.Wait()
+	if w := s.worker.Load(); w != nil {
+		if err := w.Run(s.ctx); err != nil {
+			s.log.Error("worker", "err", err)
+		}
+	}
+}
+
+func (s *Supervisor) provideModel() {
+	spec, err := func() (model.Spec, error) {
+		dir, err := s.cfg.ProvideModel(s.ctx)
+		if err != nil {
+			return model.Spec{}, err
+		}
+		return model.Load(dir)
+	}()
+	if err != nil {
+		s.blocked(partModel, err)
+		return
+	}
+	s.mu.Lock()
+	s.view.spec = spec
+	s.mu.Unlock()
+	s.provided(partModel)
+}
+
+func (s *Supervisor) provideWorker() {
+	command, err := s.cfg.ProvideWorker(s.ctx, func(message string) {
+		s.setup(partWorker, job.Notice{Code: "worker_preparing", Message: message})
+	})
+	if err != nil {
+		s.blocked(partWorker, err)
+		return
+	}
+	cfg := s.cfg.Worker
+	cfg.Command = func(generation int64, nonce string) (*exec.Cmd, error) {
+		s.instance.nonce(generation, nonce)
+		return command(generation, nonce)
+	}
+	cfg.Emit = func(e worker.Event) { s.inbox.put(e) }
+	cfg.Log = s.log
+	cfg.Device = s.cfg.Device
+	if cfg.RunDir == "" {
+		cfg.RunDir = filepath.Join(s.cfg.Home, "run")
+	}
+	s.worker.Store(worker.New(cfg))
+	s.provided(partWorker)
+}
+
+// blocked keeps why a part is not there. The page shows it; the queue waits and loses nothing.
+func (s *Supervisor) blocked(part string, err error) {
+	if s.ctx.Err() != nil {
+		return
+	}
+	s.log.Error("not ready", "part", part, "err", err)
+	typed := job.AsError(err)
+	message := typed.Message
+	if typed.Hint != "" {
+		message += "; " + typed.Hint
+	}
+	s.setup(part, job.Notice{Code: string(typed.Code), Message: message})
+}
+
+func (s *Supervisor) setup(part string, n job.Notice) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.view.setup[part] = n
+	s.hub.Publish(event.Event{Type: event.TypeNotice, Notice: &n})
+}
+
+func (s *Supervisor) provided(part string) {
+	s.mu.Lock()
+	delete(s.view.setup, part)
+	status := s.view.worker
+	// The page hears of it by the worker's event: State and Ready changed.
+	s.hub.Publish(event.Event{Type: event.TypeWorkerChanged, Worker: &status})
+	s.mu.Unlock()
+	s.inbox.put(func() {}) // the loop looks at the queue again
+}
