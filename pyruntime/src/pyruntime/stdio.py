@@ -73,10 +73,16 @@ class Writer:
 class Lines:
     """Splits a descriptor into request lines in bounded memory; counts what was no request."""
 
-    def __init__(self, fd: int, limit: int) -> None:
+    def __init__(self, fd: int, limit: int, told: collections.abc.Callable[[int], None]) -> None:
         self._fd = fd
         self._limit = limit
-        self.dropped = 0
+        self._told = told  # hears the count each time it grows
+        self._dropped = 0
+
+    def drop(self) -> None:
+        """Count a line that was no request."""
+        self._dropped += 1
+        self._told(self._dropped)
 
     def __iter__(self) -> collections.abc.Iterator[bytes]:
         """Yield each line that holds a frame, from its magic on, without the newline. Ends at end-of-file."""
@@ -91,13 +97,13 @@ class Lines:
                     continue
                 start = line.find(MAGIC)
                 if start < 0 or len(line) > self._limit:
-                    self.dropped += 1
+                    self.drop()
                     continue
                 yield line[start:]
             if len(buffer) > self._limit:
                 if not skipping:
-                    self.dropped += 1
+                    self.drop()
                 skipping = True
                 buffer = b""
         if buffer and not skipping:  # half a line is no message
-            self.dropped += 1
+            self.drop()

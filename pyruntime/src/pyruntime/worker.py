@@ -52,7 +52,7 @@ class Inbox:
     """Requests from the wire, in order; cancel and ping are answered by the reader thread itself."""
 
     def __init__(self, fd: int, writer: stdio.Writer, generation: int) -> None:
-        self._lines = stdio.Lines(fd, wire.REQUEST_LINE_MAX)
+        self._lines = stdio.Lines(fd, wire.REQUEST_LINE_MAX, lambda count: writer.send(wire.Dropped(count=count)))
         self._writer = writer
         self._generation = generation
         self._queue: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
@@ -90,14 +90,10 @@ class Inbox:
         self.flag.set()
 
     def _read(self) -> None:
-        told = 0
         for line in self._lines:
             request = self._decode(line)
             if request is not None:
                 self._take(request)
-            if self._lines.dropped > told:
-                told = self._lines.dropped
-                self._writer.send(wire.Dropped(count=told))
         self._queue.put(None)
         if not self._shutdown:
             # The supervisor is gone. Work that does not notice its flag is ended with the process; a daemon thread that
@@ -111,11 +107,11 @@ class Inbox:
             envelope = msgspec.json.decode(line, type=wire.Envelope)
             kind = wire.REQUESTS.get(envelope.t)
             if kind is None or envelope.gen not in (0, self._generation):
-                self._lines.dropped += 1
+                self._lines.drop()
                 return None
             return Request(envelope, msgspec.json.decode(line, type=kind))
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            self._lines.dropped += 1
+            self._lines.drop()
             return None
 
     def _take(self, request: Request) -> None:
