@@ -159,7 +159,7 @@ class Worker:
                 device=self._device.kind,
                 dtype=device.dtype_name(self._device.dtype),
                 device_name=self._device.name,
-                torch=torch.__version__,
+                torch=str(torch.__version__),  # a TorchVersion, which msgspec refuses
                 diffusers=diffusers.__version__,
                 transformers=transformers.__version__,
                 import_s=import_s,
