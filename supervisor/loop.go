@@ -80,22 +80,34 @@ func (b *inbox) take() []any {
 // loop is the one writer of job state.
 func (s *Supervisor) loop() {
 	defer s.parts.Done()
-	requests := s.requests
 	for {
 		s.dispatch()
 		select {
-		case r := <-requests:
+		case r := <-s.requests:
+			// What was told before the question was asked comes first: a job that Submit has answered is known here.
+			over := s.takeAll()
 			r.do()
 			close(r.reply)
+			if over {
+				return
+			}
 		case <-s.inbox.wake:
-			for _, v := range s.inbox.take() {
-				if v == nil {
-					return
-				}
-				s.take(v)
+			if s.takeAll() {
+				return
 			}
 		}
 	}
+}
+
+// takeAll handles what waits; true is the end of the loop.
+func (s *Supervisor) takeAll() (over bool) {
+	for _, v := range s.inbox.take() {
+		if v == nil {
+			return true
+		}
+		s.take(v)
+	}
+	return false
 }
 
 func (s *Supervisor) take(v any) {

@@ -8,6 +8,7 @@ import (
 	"qie/supervisor/event"
 	"qie/supervisor/job"
 	"qie/supervisor/model"
+	"qie/supervisor/picture"
 	"qie/supervisor/worker"
 )
 
@@ -16,6 +17,9 @@ const (
 	partModel  = "model"
 	partWorker = "worker"
 )
+
+// previewSide is the longest side of a preview in pixels: enough to see what happens, small enough to send each step.
+const previewSide = 384
 
 // provision makes model and worker available behind Open, both at once, and then runs the worker.
 func (s *Supervisor) provision() {
@@ -68,6 +72,15 @@ func (s *Supervisor) provideWorker() {
 	cfg.Device = s.cfg.Device
 	if cfg.RunDir == "" {
 		cfg.RunDir = filepath.Join(s.cfg.Home, "run")
+	}
+	if cfg.LogFile == "" {
+		cfg.LogFile = filepath.Join(s.cfg.Home, "logs", "worker.log")
+	}
+	if cfg.PreviewSide == 0 {
+		cfg.PreviewSide = previewSide
+	}
+	if cfg.MaxPixels == 0 {
+		cfg.MaxPixels = picture.Default.Pixels
 	}
 	s.worker.Store(worker.New(cfg))
 	s.provided(partWorker)

@@ -76,6 +76,10 @@ func AfterDeath(state job.State, r Record, why *job.Error) Verdict {
 	if state == job.Canceling {
 		return Verdict{Record: r}
 	}
+	if why.Code == job.CodeEnvBroken {
+		// The environment is at fault, not the job: it waits with the queue until a person has repaired it.
+		return Verdict{Requeue: true, Record: r}
+	}
 	r.Deaths++
 	if r.Deaths >= deathsMax {
 		return Verdict{Record: r, Failure: (&job.Error{Code: job.CodePoison,
