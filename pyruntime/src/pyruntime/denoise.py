@@ -47,12 +47,15 @@ def denoise(
     grids holds the output's grid, then one per reference. negative None turns guidance off. nan_output when a step
     gives a number that is not finite.
     """
-    timesteps = schedule(scheduler, steps, latents.shape[1], latents.device)
+    tokens = latents.shape[1]
+    timesteps = schedule(scheduler, steps, tokens, latents.device)
     for i, t in enumerate(timesteps):
         seen = torch.cat([latents, references], dim=1)
         timestep = t.expand(1).to(latents.dtype) / 1000
 
-        def velocity(states: torch.Tensor, seen: torch.Tensor = seen, timestep: torch.Tensor = timestep) -> torch.Tensor:
+        def velocity(
+            states: torch.Tensor, seen: torch.Tensor = seen, timestep: torch.Tensor = timestep
+        ) -> torch.Tensor:
             out = transformer(
                 hidden_states=seen,
                 timestep=timestep,
@@ -61,7 +64,7 @@ def denoise(
                 img_shapes=[grids],
                 return_dict=False,
             )[0]
-            return out[:, : latents.shape[1]]
+            return out[:, :tokens]
 
         v = velocity(text)
         if negative is not None:

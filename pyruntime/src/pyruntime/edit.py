@@ -60,7 +60,11 @@ def edit(request: wire.Generate, model: Model, emit: Emit, flag: CancelFlag, pre
                 image = preview.to_image(vae.unpack(finished, h, w), *model.preview, preview_side)
                 preview.save(image, Path(request.preview_path))
                 emit(wire.Preview(step=step, path=request.preview_path, width=image.width, height=image.height))
-            emit(wire.Progress(phase="denoise", step=step, steps=request.steps, fraction=step / request.steps, step_s=seconds))
+            emit(
+                wire.Progress(
+                    phase="denoise", step=step, steps=request.steps, fraction=step / request.steps, step_s=seconds
+                )
+            )
 
         latents = denoise(
             model.transformer, model.scheduler, noise(request, model, h, w), references, grids, text, negative,

@@ -75,7 +75,9 @@ class TextModel:
         text += prompt.replace("<|", "< |") + _END
         ids = self.tokenizer.encode(text, add_special_tokens=False).ids
         if len(ids) > TEXT_TOKENS_MAX:
-            raise WorkerError("prompt_too_long", f"the prompt has {len(ids)} tokens with its pictures, the limit is {TEXT_TOKENS_MAX}")
+            raise WorkerError(
+                "prompt_too_long", f"the prompt has {len(ids)} tokens with its pictures, the limit is {TEXT_TOKENS_MAX}"
+            )
         input_ids = torch.tensor([ids], device=device)
         output = self.encoder(
             input_ids=input_ids,
@@ -110,7 +112,9 @@ def to_patches(picture: Image.Image, how: Preprocessing) -> tuple[torch.Tensor, 
     Same numbers as Qwen2VLImageProcessor: tests/test_text.py::test_patches_equal_the_stock_processor.
     """
     pixels = torch.from_numpy(numpy.array(picture.convert("RGB"))).permute(2, 0, 1)[None]  # (1, 3, H, W) uint8
-    height, width = smart_resize(pixels.shape[2], pixels.shape[3], how.patch * how.merge, how.min_pixels, how.max_pixels)
+    height, width = smart_resize(
+        pixels.shape[2], pixels.shape[3], how.patch * how.merge, how.min_pixels, how.max_pixels
+    )
     if (height, width) != tuple(pixels.shape[2:]):
         pixels = torch.nn.functional.interpolate(pixels, (height, width), mode="bicubic", antialias=True)
     mean = torch.tensor(how.mean) * 255.0

@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from pyruntime import stdio, wire
-from pyruntime.errors import Cancelled, CancelFlag, WorkerError
+from pyruntime.errors import CancelFlag, Cancelled, WorkerError
 
 if typing.TYPE_CHECKING:
     from pyruntime.device import Device
@@ -263,7 +263,9 @@ def as_error(err: Exception, *, loading: bool) -> WorkerError:
             exit_code=wire.EXIT_OOM,  # what was allocated may stay stuck; a new process starts clean
         )
     if "CUDA error" in text or "device-side assert" in text:
-        return WorkerError("gpu_context", "the GPU gave up on this process", retryable=True, exit_code=wire.EXIT_GPU_CONTEXT)
+        return WorkerError(
+            "gpu_context", "the GPU gave up on this process", retryable=True, exit_code=wire.EXIT_GPU_CONTEXT
+        )
     if isinstance(err, OSError) and err.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return WorkerError("disk_full", "the disk is full")
     if loading and isinstance(err, OSError | ValueError):
