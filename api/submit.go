@@ -1,0 +1,158 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"qie/supervisor"
+	"qie/supervisor/job"
+)
+
+const recipeMax = 64 << 10
+
+// form is a multipart body as it arrived: uploads are already in the spool.
+type form struct {
+	uploads []supervisor.Upload
+	mask    *supervisor.Upload
+	text    []byte
+	hasText bool
+}
+
+func (f *form) discard() {
+	for _, u := range f.uploads {
+		u.Discard()
+	}
+	if f.mask != nil {
+		f.mask.Discard()
+	}
+}
+
+// readForm streams the parts; nothing is held in memory but the text part. After an error nothing stays in the spool.
+func (s *server) readForm(r *http.Request, textPart string, isImage func(name string) bool, imagesMax int) (f *form, err error) {
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if kind != "multipart/form-data" {
+		return nil, job.Errorf(job.CodeUnsupportedMedia, "the request must be multipart/form-data")
+	}
+	parts, err := r.MultipartReader()
+	if err != nil {
+		return nil, job.Errorf(job.CodeInputBad, "the form cannot be read: %w", err)
+	}
+	f = &form{}
+	defer func() {
+		if err != nil {
+			f.discard()
+		}
+	}()
+	for {
+		part, err := parts.NextPart()
+		if errors.Is(err, io.EOF) {
+			return f, nil
+		}
+		if err != nil {
+			return nil, bodyError(err)
+		}
+		name := part.FormName()
+		switch {
+		case name == textPart:
+			if f.hasText {
+				return nil, job.Errorf(job.CodeInputBad, "%s is given twice", textPart)
+			}
+			f.hasText = true
+			if f.text, err = io.ReadAll(io.LimitReader(part, recipeMax+1)); err != nil {
+				return nil, bodyError(err)
+			}
+			if len(f.text) > recipeMax {
+				return nil, job.Errorf(job.CodeBodyTooLarge, "%s is larger than %d bytes", textPart, recipeMax)
+			}
+		case isImage(name):
+			if len(f.uploads) == imagesMax {
+				return nil, job.Errorf(job.CodeTooManyImages, "at most %d images can be given", imagesMax)
+			}
+			u, err := s.sup.NewUpload(r.Context(), part.FileName(), part)
+			if err != nil {
+				return nil, bodyError(err)
+			}
+			f.uploads = append(f.uploads, u)
+		case name == "mask" && textPart == "recipe":
+			if f.mask != nil {
+				return nil, job.Errorf(job.CodeInputBad, "mask is given twice")
+			}
+			u, err := s.sup.NewUpload(r.Context(), part.FileName(), part)
+			if err != nil {
+				return nil, bodyError(err)
+			}
+			f.mask = &u
+		default:
+			return nil, job.Errorf(job.CodeUnknownField, "the form has an unknown part %q", name)
+		}
+	}
+}
+
+// bodyError tells a client's broken body from what happened on this machine.
+func bodyError(err error) error {
+	var tooBig *http.MaxBytesError
+	var typed *job.Error
+	switch {
+	case errors.As(err, &tooBig), errors.As(err, &typed) && typed.Code != job.CodeInternal:
+		return err
+	case errors.Is(err, io.ErrUnexpectedEOF), strings.HasPrefix(err.Error(), "multipart:"):
+		return job.Errorf(job.CodeInputBad, "the form ends before it is complete")
+	}
+	return err
+}
+
+func parseRecipe(text []byte) (job.Recipe, error) {
+	var recipe job.Recipe
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	err := d.Decode(&recipe)
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &wrong):
+		return recipe, job.Errorf(job.CodeInputBad, "recipe: %s must be a %s, not a %s", wrong.Field, wrong.Type, wrong.Value)
+	case err != nil && strings.HasPrefix(err.Error(), "json: unknown field"):
+		return recipe, job.Errorf(job.CodeUnknownField, "recipe: %s", strings.TrimPrefix(err.Error(), "json: "))
+	case err != nil:
+		return recipe, job.Errorf(job.CodeInputBad, "recipe is not JSON: %w", err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return recipe, job.Errorf(job.CodeInputBad, "recipe: something follows the JSON object")
+	}
+	return recipe, recipe.Validate()
+}
+
+func (s *server) submit(c *gin.Context) {
+	f, err := s.readForm(c.Request, "recipe", func(name string) bool { return name == "image" }, 3)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	if !f.hasText {
+		f.discard()
+		s.fail(c, job.Errorf(job.CodeInputBad, "the form has no part recipe"))
+		return
+	}
+	recipe, err := parseRecipe(f.text)
+	if err == nil && len(f.uploads) == 0 {
+		err = job.Errorf(job.CodeImageMissing, "the form has no part image: add the photo")
+	}
+	if err != nil {
+		f.discard()
+		s.fail(c, err)
+		return
+	}
+	j, err := s.sup.Submit(c.Request.Context(), supervisor.Submission{Recipe: recipe, Uploads: f.uploads, Mask: f.mask})
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	c.Header("Location", "/api/v1/jobs/"+string(j.ID))
+	c.JSON(http.StatusAccepted, j)
+}
