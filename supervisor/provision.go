@@ -37,6 +37,7 @@ func (s *Supervisor) provision() {
 }
 
 func (s *Supervisor) provideModel() {
+	defer close(s.modelKnown)
 	spec, err := func() (model.Spec, error) {
 		dir, err := s.cfg.ProvideModel(s.ctx)
 		if err != nil {

@@ -127,6 +127,12 @@ func (s *Supervisor) Submit(ctx context.Context, sub Submission) (job.Job, error
 			sub.Mask.Discard()
 		}
 	}()
+	// Without the model nobody knows what a recipe may ask. It takes moments: the demo is unpacked, a large one looked at.
+	select {
+	case <-s.modelKnown:
+	case <-ctx.Done():
+		return job.Job{}, context.Cause(ctx)
+	}
 	spec, err := s.checkSubmission(sub)
 	if err != nil {
 		return job.Job{}, err

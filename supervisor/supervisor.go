@@ -37,6 +37,8 @@ type Supervisor struct {
 	instance *instance
 	started  time.Time
 	decodes  chan struct{}
+	// modelKnown is closed when the selected model is there, or cannot be.
+	modelKnown chan struct{}
 
 	ctx    context.Context // of the parts; ended by Close
 	cancel context.CancelFunc
@@ -84,7 +86,7 @@ func Open(ctx context.Context, cfg Config) (*Supervisor, error) {
 	}
 	s := &Supervisor{
 		cfg: cfg, log: cfg.Log, store: st, hub: event.New(boot), instance: inst, started: cfg.Now(),
-		decodes: make(chan struct{}, decodesMax), requests: make(chan request), inbox: inbox{wake: make(chan struct{}, 1)},
+		decodes: make(chan struct{}, decodesMax), modelKnown: make(chan struct{}), requests: make(chan request), inbox: inbox{wake: make(chan struct{}, 1)},
 		rows: map[job.ID]*entry{}, paces: map[string]plan.Pace{},
 	}
 	s.view = view{jobs: map[job.ID]job.Job{}, worker: event.Worker{State: string(worker.Down)}, setup: map[string]job.Notice{

@@ -38,12 +38,11 @@ func Unpack(source fs.FS, home string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256(data)
-	folder := filepath.Join(home, "models")
-	dir := filepath.Join(folder, "demo-"+hex.EncodeToString(sum[:6]))
+	dir := unpackedDir(data, home)
 	if sizesFit(dir, list) == nil {
 		return dir, nil
 	}
+	folder := filepath.Dir(dir)
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return "", fmt.Errorf("models folder: %w", err)
 	}
@@ -68,6 +67,20 @@ func Unpack(source fs.FS, home string) (string, error) {
 		return "", fmt.Errorf("place the model: %w", err)
 	}
 	return dir, nil
+}
+
+// Unpacked is where Unpack puts the embedded model.
+func Unpacked(source fs.FS, home string) (string, error) {
+	data, err := fs.ReadFile(source, manifestFile)
+	if err != nil {
+		return "", fmt.Errorf("embedded model: %w", err)
+	}
+	return unpackedDir(data, home), nil
+}
+
+func unpackedDir(manifest []byte, home string) string {
+	sum := sha256.Sum256(manifest)
+	return filepath.Join(home, "models", "demo-"+hex.EncodeToString(sum[:6]))
 }
 
 // unpackFile copies one file and compares what was read with the manifest on the way.

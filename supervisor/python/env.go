@@ -16,7 +16,6 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
-	"sort"
 	"strings"
 	"syscall"
 	"time"
@@ -27,6 +26,7 @@ import (
 const (
 	markerName = "qie-complete" // holds the lock's hash; written last
 	pthName    = "qie-source.pth"
+	ownPth     = "pyruntime.pth"
 	hintSetup  = "run ./setup.sh; it builds or repairs the Python environment"
 	// fallbackPython is what uv brings when the machine has no fitting interpreter.
 	fallbackPython = "3.12"
@@ -84,6 +84,9 @@ func (e Env) Build(ctx context.Context) error {
 }
 
 func (e Env) install(ctx context.Context) error {
+	if e.UV == "" {
+		return broken("the Python environment is missing, and uv that builds it was not found", nil)
+	}
 	final, part := e.Dir(), e.Dir()+".part"
 	if err := os.MkdirAll(filepath.Dir(final), 0o700); err != nil {
 		return fmt.Errorf("make the environment's folder: %w", err)
@@ -173,6 +176,12 @@ func (e Env) say(line string) {
 // linkSource unpacks the worker's source beside the environments and points the environment at it. Python ignores its
 // own variables and the working folder (-I), so a .pth file is the way in.
 func (e Env) linkSource() error {
+	if site, err := sitePackages(e.Dir()); err == nil && e.Override != "" {
+		// A developer's environment may say itself where the source lies.
+		if _, err := os.Stat(filepath.Join(site, ownPth)); err == nil {
+			return nil
+		}
+	}
 	dir, err := e.unpack()
 	if err != nil {
 		return err
@@ -188,10 +197,20 @@ func (e Env) linkSource() error {
 	return writeFile(name, []byte(dir+"\n"))
 }
 
-// unpack writes the source once per hash.
-func (e Env) unpack() (string, error) {
-	files := map[string][]byte{}
-	var names []string
+// SourceHash names the worker's source.
+func (e Env) SourceHash() (string, error) {
+	files, err := e.files()
+	return hashOf(files), err
+}
+
+type sourceFile struct {
+	name string
+	data []byte
+}
+
+// files gives the worker's source in the order of its names.
+func (e Env) files() ([]sourceFile, error) {
+	var files []sourceFile
 	err := fs.WalkDir(e.Source, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -203,28 +222,40 @@ func (e Env) unpack() (string, error) {
 			return nil
 		}
 		data, err := fs.ReadFile(e.Source, name)
-		files[name], names = data, append(names, name)
+		files = append(files, sourceFile{name, data})
 		return err
 	})
 	if err != nil {
-		return "", fmt.Errorf("read the worker's source: %w", err)
+		return nil, fmt.Errorf("read the worker's source: %w", err)
 	}
-	sort.Strings(names)
+	return files, nil
+}
+
+func hashOf(files []sourceFile) string {
 	sum := sha256.New()
-	for _, name := range names {
-		fmt.Fprintf(sum, "%s\x00%d\x00", name, len(files[name]))
-		sum.Write(files[name])
+	for _, f := range files {
+		fmt.Fprintf(sum, "%s\x00%d\x00", f.name, len(f.data))
+		sum.Write(f.data)
 	}
-	dir := filepath.Join(e.Home, "python", "src-"+hex.EncodeToString(sum.Sum(nil)[:8]))
-	for _, name := range names {
-		target := filepath.Join(dir, filepath.FromSlash(name))
-		if have, err := os.ReadFile(target); err == nil && bytes.Equal(have, files[name]) {
+	return hex.EncodeToString(sum.Sum(nil)[:8])
+}
+
+// unpack writes the source once per hash.
+func (e Env) unpack() (string, error) {
+	files, err := e.files()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(e.Home, "python", "src-"+hashOf(files))
+	for _, f := range files {
+		target := filepath.Join(dir, filepath.FromSlash(f.name))
+		if have, err := os.ReadFile(target); err == nil && bytes.Equal(have, f.data) {
 			continue
 		}
 		if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
 			return "", fmt.Errorf("unpack the worker's source: %w", err)
 		}
-		if err := writeFile(target, files[name]); err != nil {
+		if err := writeFile(target, f.data); err != nil {
 			return "", err
 		}
 	}

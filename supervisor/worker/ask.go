@@ -110,7 +110,14 @@ func (w *Worker) Stop(ctx context.Context) error {
 	if !w.started.Load() {
 		return nil
 	}
-	begin := func() error { w.close(stopLadder(w.limits)); return nil }
+	begin := func() error {
+		if w.machine.state == Spawning || w.machine.state == Probing {
+			w.close(recycleLadder(w.limits)) // it imports for seconds, reads no message meanwhile and holds nothing
+			return nil
+		}
+		w.close(stopLadder(w.limits))
+		return nil
+	}
 	if err := w.ask(ctx, begin); err == nil {
 		select {
 		case <-w.done:

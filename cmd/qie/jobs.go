@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/spf13/cobra"
+
+	"qie/supervisor/job"
+)
+
+func (a *app) jobs() *cobra.Command {
+	var state string
+	var limit int
+	list := func(ctx context.Context, c *client) error {
+		jobs, err := c.allJobs(ctx, state, limit)
+		if err != nil {
+			return err
+		}
+		if a.out.json {
+			return a.out.value(jobs)
+		}
+		for _, j := range jobs {
+			a.out.result("%s  %-9s  %-11s  %s", j.ID, j.State, ago(j.CreatedAt), oneLine(j.Recipe.Prompt, 60))
+		}
+		if len(jobs) == 0 {
+			a.out.say("no jobs")
+		}
+		return nil
+	}
+	cmd := &cobra.Command{
+		Use: "jobs", Short: "List jobs, newest first; show, cancel, retry or remove one",
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.with(cmd.Context(), list) },
+	}
+	cmd.Flags().StringVar(&state, "state", "", "queued, running, succeeded, failed or canceled")
+	cmd.Flags().IntVarP(&limit, "limit", "n", 50, "how many; 0 is all")
+	verb := func(use, short, method, suffix string) *cobra.Command {
+		return &cobra.Command{
+			Use: use + " ID", Short: short, Args: exactID,
+			RunE: func(cmd *cobra.Command, args []string) error {
+				return a.with(cmd.Context(), func(ctx context.Context, c *client) error {
+					path := "/api/v1/jobs/" + args[0] + suffix
+					if method == http.MethodDelete {
+						return c.do(ctx, method, path, "", nil, nil)
+					}
+					var j job.Job
+					if err := c.do(ctx, method, path, "", nil, &j); err != nil {
+						return err
+					}
+					return a.showJob(j)
+				})
+			},
+		}
+	}
+	cmd.AddCommand(verb("show", "Show a job", http.MethodGet, ""), verb("cancel", "Cancel a job", http.MethodPost, "/cancel"),
+		verb("retry", "Queue an ended job again", http.MethodPost, "/retry"), verb("rm", "Remove a job with its files", http.MethodDelete, ""))
+	return cmd
+}
+
+func exactID(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 || !job.ID(args[0]).Valid() {
+		return usagef("a job id is needed, for example: %s 1b4e28ba-2fa1-4d3b-a3f5-ef19b5a7633b", cmd.CommandPath())
+	}
+	return nil
+}
+
+// with runs a read or a removal on the running server, else on the data folder without a worker.
+func (a *app) with(ctx context.Context, do func(context.Context, *client) error) error {
+	c, err := a.connect(ctx, true)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(ctx, c), c.close(ctx))
+}
+
+func (a *app) showJob(j job.Job) error {
+	if a.out.json {
+		return a.out.value(j)
+	}
+	a.out.result("%s  %s  attempt %d\n  %s", j.ID, j.State, j.Attempt, oneLine(j.Recipe.Prompt, 200))
+	if j.Error != nil {
+		a.out.result("  %s: %s", j.Error.Code, j.Error.Message)
+	}
+	if j.Result != nil {
+		a.out.result("  %d x %d, seed %d, model %s", j.Result.Width, j.Result.Height, j.Result.Seed, j.Result.Model)
+	}
+	return nil
+}

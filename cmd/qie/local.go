@@ -1,0 +1,165 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"gopkg.in/natefinch/lumberjack.v2"
+
+	"qie/api"
+	"qie/pyruntime"
+	"qie/supervisor"
+	"qie/supervisor/host"
+	"qie/supervisor/job"
+	"qie/supervisor/model"
+	"qie/supervisor/python"
+	"qie/web"
+)
+
+// closeLimit bounds an orderly end: the worker gets its own ladder inside.
+const closeLimit = 30 * time.Second
+
+// local is a supervisor with its HTTP server in this process. `qie serve` is one, and so is a verb that finds no
+// running server.
+type local struct {
+	sup  *supervisor.Supervisor
+	http *http.Server
+	url  string
+	log  io.Closer
+	end  context.CancelFunc
+	done chan error
+}
+
+// environment is the worker's Python environment as these settings want it.
+func (a *app) environment(progress func(string)) python.Env {
+	return python.Env{Home: cmp.Or(a.envHome, a.cfg.Home), Override: os.Getenv("QIE_PYTHON_ENV"), UV: a.uv(), Lock: pyruntime.Lock,
+		Source: pyruntime.Source(), Progress: progress}
+}
+
+// uv is the pinned one of the checkout, else the machine's own.
+func (a *app) uv() string {
+	if dir := checkout(); dir != "" {
+		if path := filepath.Join(dir, ".qie", "tools", "bin", "uv"); exists(path) {
+			return path
+		}
+	}
+	if path, err := exec.LookPath("uv"); err == nil {
+		return path
+	}
+	return ""
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// modelDir makes the selected model available: the one that QIE_MODEL names, else a complete one that is here already
+// and fits, else the demo.
+func (a *app) modelDir(ctx context.Context) (string, error) {
+	dir, err := model.Select(a.cfg.Model, a.cfg.Home, a.cfg.HFHome, host.Read(ctx, a.cfg.Home).MemoryTotal)
+	if err != nil || dir != "" {
+		return dir, err
+	}
+	return model.Unpack(pyruntime.Demo(), a.cfg.Home)
+}
+
+// serverOptions are what differs between the server of `serve` and that of a single verb.
+type serverOptions struct {
+	listener net.Listener
+	idle     bool // start no worker: only data is read or removed
+}
+
+func (a *app) startLocal(ctx context.Context, o serverOptions) (*local, error) {
+	if err := os.MkdirAll(filepath.Join(a.cfg.Home, "logs"), 0o700); err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	file := &lumberjack.Logger{Filename: filepath.Join(a.cfg.Home, "logs", "qie.log"), MaxSize: 10, MaxBackups: 3}
+	log := slog.New(slog.NewJSONHandler(file, nil))
+	cfg := supervisor.Config{
+		Home: a.cfg.Home, JobsDir: a.cfg.JobsDir, Version: version(), Device: a.cfg.Device, Host: a.cfg.Host,
+		ProvideModel: a.modelDir, Log: log,
+		ProvideWorker: func(ctx context.Context, report func(string)) (supervisor.CommandFunc, error) {
+			if o.idle {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			env := a.environment(report)
+			if err := env.Build(ctx); err != nil {
+				return nil, err
+			}
+			return func(generation int64, nonce string) (*exec.Cmd, error) {
+				return python.Command(env.Dir(), generation, nonce), nil
+			}, nil
+		},
+	}
+	sup, err := supervisor.Open(ctx, cfg)
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	l := &local{sup: sup, log: file, done: make(chan error, 1)}
+	port := o.listener.Addr().(*net.TCPAddr).Port
+	l.url = "http://" + net.JoinHostPort(urlHost(a.cfg.Host), strconv.Itoa(port))
+	if err := sup.Serving(l.url, port); err != nil {
+		return nil, errors.Join(err, l.close(context.WithoutCancel(ctx)))
+	}
+	handler := api.New(api.Config{
+		Supervisor: sup, Host: a.cfg.Host, Token: a.cfg.Token, Origins: a.cfg.Origins, Dist: web.Dist(),
+		InputFolder: a.cfg.InputFolder, OutputFolder: a.cfg.OutputFolder, Log: log, Version: version(),
+		Doctor: func(ctx context.Context) any { return a.diagnose(ctx) },
+	})
+	// Requests outlive the signal: the server's own end closes them in order.
+	base, end := context.WithCancel(context.WithoutCancel(ctx))
+	l.end, l.http = end, api.NewServer(base, handler)
+	go func() { l.done <- l.http.Serve(o.listener) }()
+	return l, nil
+}
+
+// urlHost is a host that a browser on this machine can open.
+func urlHost(host string) string {
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		return "127.0.0.1"
+	}
+	return host
+}
+
+// close ends live streams, then the server, then the worker and the store.
+func (l *local) close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, closeLimit)
+	defer cancel()
+	var errs []error
+	if l.http != nil {
+		l.end()
+		short, cancelShort := context.WithTimeout(ctx, 2*time.Second)
+		if l.http.Shutdown(short) != nil {
+			errs = append(errs, l.http.Close())
+		}
+		cancelShort()
+	}
+	errs = append(errs, l.sup.Close(ctx), l.log.Close())
+	return errors.Join(errs...)
+}
+
+// running is the error that another supervisor holds the data folder, if err is one.
+func running(err error) *supervisor.RunningError {
+	var r *supervisor.RunningError
+	if errors.As(err, &r) {
+		return r
+	}
+	return nil
+}
+
+func notReady(format string, args ...any) *job.Error {
+	return job.Errorf(job.CodeNotReady, format, args...)
+}
