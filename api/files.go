@@ -22,7 +22,7 @@ func jobID(c *gin.Context) (job.ID, error) {
 
 // serve sends a picture that qie wrote itself. The policy keeps a browser from running anything found in it.
 func (s *server) serve(c *gin.Context, f *os.File, etag, name string) {
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	stat, err := f.Stat()
 	if err != nil {
 		s.fail(c, err)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"io/fs"
 	"net/http"
 	"os"
@@ -44,7 +45,7 @@ func (s *server) folderList(c *gin.Context) {
 	if !ok {
 		return
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	entries, err := fs.ReadDir(root.FS(), ".")
 	if err != nil {
 		s.fail(c, err)
@@ -68,7 +69,7 @@ func describe(root *os.Root, name string) (folderEntry, bool) {
 	if err != nil {
 		return folderEntry{}, false
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	stat, err := f.Stat()
 	if err != nil || !stat.Mode().IsRegular() {
 		return folderEntry{}, false
@@ -85,7 +86,7 @@ func (s *server) folderImage(c *gin.Context) {
 	if !ok {
 		return
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	name := c.Param("name")
 	if name == ".." || strings.ContainsAny(name, `/\`+"\x00") || !filepath.IsLocal(name) {
 		detail(c, 403, "Access denied")
@@ -101,7 +102,7 @@ func (s *server) folderImage(c *gin.Context) {
 		return
 	}
 	if _, _, _, err := picture.Sniff(f); err != nil {
-		f.Close()
+		_ = f.Close()
 		detail(c, 400, "Not a supported image format")
 		return
 	}
@@ -114,8 +115,8 @@ func (s *server) folderLoad(c *gin.Context) {
 	if !ok {
 		return
 	}
-	defer root.Close()
-	if err := c.Request.ParseMultipartForm(bodyMax); err != nil && err != http.ErrNotMultipart {
+	defer func() { _ = root.Close() }()
+	if err := c.Request.ParseMultipartForm(bodyMax); err != nil && !errors.Is(err, http.ErrNotMultipart) {
 		detail(c, 400, "The form cannot be read")
 		return
 	}

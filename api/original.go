@@ -37,14 +37,14 @@ type origFrame struct {
 func origView(j job.Job) origFrame {
 	p := &origProgress{Stage: "loading_images", Message: "Waiting for its turn", Progress: j.Percent,
 		UpdatedAt: j.CreatedAt.UTC().Format(time.RFC3339)}
-	switch {
-	case j.State == job.Succeeded:
+	switch j.State {
+	case job.Succeeded:
 		p.Stage, p.Message, p.Progress = "complete", "Edit complete", 100
 		return origFrame{Status: "complete", Progress: p}
-	case j.State == job.Canceled:
+	case job.Canceled:
 		text := "The job was canceled"
 		return origFrame{Status: "error", Error: &text}
-	case j.State == job.Failed:
+	case job.Failed:
 		text := "The edit failed"
 		if j.Error != nil {
 			text = j.Error.Message

@@ -22,8 +22,12 @@ type Problem struct {
 	Hint   string   `json:"hint,omitempty" doc:"the one next action"`
 }
 
-func (p *Problem) Error() string             { return p.Detail }
-func (p *Problem) GetStatus() int            { return p.Status }
+func (p *Problem) Error() string { return p.Detail }
+
+// GetStatus is for huma.
+func (p *Problem) GetStatus() int { return p.Status }
+
+// ContentType is for huma.
 func (p *Problem) ContentType(string) string { return "application/problem+json" }
 
 var (

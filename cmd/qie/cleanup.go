@@ -181,11 +181,10 @@ func (a *app) cleanupList(jobs []job.Job) error {
 func (a *app) jobBytes(id job.ID) int64 {
 	var total int64
 	_ = filepath.WalkDir(filepath.Join(a.cfg.JobsDir, string(id)), func(_ string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return nil // it may be removed meanwhile
-		}
-		if info, err := d.Info(); err == nil && !d.IsDir() {
-			total += info.Size()
+		if err == nil && !d.IsDir() { // it may be removed meanwhile
+			if info, err := d.Info(); err == nil {
+				total += info.Size()
+			}
 		}
 		return nil
 	})

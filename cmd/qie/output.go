@@ -29,7 +29,7 @@ func (o *output) terminal() bool {
 // result prints a line of the answer.
 func (o *output) result(format string, args ...any) {
 	o.clear()
-	fmt.Fprintf(os.Stdout, format+"\n", args...)
+	_, _ = fmt.Fprintf(os.Stdout, format+"\n", args...)
 }
 
 // value prints the answer as JSON.

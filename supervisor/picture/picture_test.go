@@ -32,12 +32,12 @@ func normalize(t *testing.T, data []byte, limits Limits) (*image.RGBA, Info, []j
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer in.Close()
+	defer func() { _ = in.Close() }()
 	out, err := os.Create(dst)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer out.Close()
+	defer func() { _ = out.Close() }()
 	info, notices, err := Normalize(in, out, limits)
 	if err != nil {
 		return nil, info, notices, err

@@ -127,10 +127,12 @@ func (e *Estimate) At(at Point) (percent float64, eta []float64) {
 		}
 		total += cost
 		switch {
-		case phase == at.Phase && phase == job.Denoise:
-			done, passed = done+cost*clamp(float64(at.Step)/float64(e.steps)), false
 		case phase == at.Phase:
-			done, passed = done+cost*clamp(at.Done), false
+			part := at.Done
+			if phase == job.Denoise {
+				part = float64(at.Step) / float64(e.steps)
+			}
+			done, passed = done+cost*clamp(part), false
 		case passed:
 			done += cost
 		}

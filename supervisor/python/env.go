@@ -234,7 +234,7 @@ func (e Env) files() ([]sourceFile, error) {
 func hashOf(files []sourceFile) string {
 	sum := sha256.New()
 	for _, f := range files {
-		fmt.Fprintf(sum, "%s\x00%d\x00", f.name, len(f.data))
+		_, _ = fmt.Fprintf(sum, "%s\x00%d\x00", f.name, len(f.data))
 		sum.Write(f.data)
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:8])

@@ -19,8 +19,10 @@ const (
 	// pendingFile lies in a job's folder until its row is durable. A folder that still has it and has no row belongs to
 	// a submit that was killed.
 	pendingFile = ".pending"
+)
 
-	// RecipeFile, ResultFile, PreviewFile and MaskFile lie in the folder of a job.
+// The files in the folder of a job.
+const (
 	RecipeFile  = "recipe.json"
 	ResultFile  = "result.png"
 	PreviewFile = "preview.jpg"
@@ -182,11 +184,10 @@ func (s *Store) RemoveFiles(id job.ID) error {
 func (s *Store) Bytes(id job.ID) int64 {
 	var total int64
 	_ = fs.WalkDir(s.root.FS(), string(id), func(_ string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return nil
-		}
-		if info, err := d.Info(); err == nil {
-			total += info.Size()
+		if err == nil && !d.IsDir() { // a file may be removed meanwhile
+			if info, err := d.Info(); err == nil {
+				total += info.Size()
+			}
 		}
 		return nil
 	})

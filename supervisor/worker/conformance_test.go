@@ -214,7 +214,7 @@ func photo(t *testing.T, dir string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	if err := png.Encode(file, picture); err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ type Event interface{ workerEvent() }
 // StatusChanged carries a copy of the worker's state; advisory for everybody but the worker's goroutine.
 type StatusChanged struct{ Status event.Worker }
 
-// Accepted: the worker began the attempt.
+// Accepted says that the worker began the attempt.
 type Accepted struct {
 	Job     job.ID
 	Attempt int
@@ -36,7 +36,7 @@ type Preview struct {
 	Step    int
 }
 
-// Finished: the worker says that the result lies at Path. The loop verifies size and hash before it believes so.
+// Finished says that the result lies at Path. The loop verifies size and hash before it believes so.
 type Finished struct {
 	Job           job.ID
 	Attempt       int
@@ -49,21 +49,21 @@ type Finished struct {
 	Notices       []job.Notice
 }
 
-// Failed: a typed error from a worker that lives on.
+// Failed is a typed error from a worker that lives on.
 type Failed struct {
 	Job     job.ID
 	Attempt int
 	Err     *job.Error
 }
 
-// Canceled: the worker stopped the attempt as asked.
+// Canceled says that the worker stopped the attempt as asked.
 type Canceled struct {
 	Job     job.ID
 	Attempt int
 	Phase   job.Phase
 }
 
-// Died: the process ended. Job is empty when it was idle. It comes after the reap, exactly once a generation.
+// Died says that the process ended. Job is empty when it was idle. It comes after the reap, exactly once a generation.
 type Died struct {
 	Generation int64
 	Job        job.ID

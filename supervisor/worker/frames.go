@@ -156,7 +156,7 @@ func (w *Worker) attemptFrame(f *wire.Frame, now time.Time) {
 	case *wire.Canceled:
 		w.stopped(a, job.Phase(msg.Phase))
 	case *wire.Error:
-		w.failed(a, msg)
+		w.failed(msg)
 	}
 }
 
@@ -212,7 +212,7 @@ func (w *Worker) stopped(a *attempt, phase job.Phase) {
 	w.cfg.Emit(Canceled{Job: a.plan.Job, Attempt: a.plan.Attempt, Phase: phase})
 }
 
-func (w *Worker) failed(a *attempt, msg *wire.Error) {
+func (w *Worker) failed(msg *wire.Error) {
 	err := &job.Error{Code: job.Code(msg.Code), Message: msg.Message}
 	if !known[err.Code] {
 		err.Code = job.CodeInternal

@@ -33,7 +33,7 @@ func TestWorker_MakesAPicture(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	if picture, err := png.DecodeConfig(file); err != nil || picture.Width != 48 || picture.Height != 40 {
 		t.Errorf("picture %+v, %v", picture, err)
 	}

@@ -177,11 +177,11 @@ func (w *Worker) Run(ctx context.Context) error {
 }
 
 // step moves the state machine; a refused pair is a mistake of ours and only logged.
-func (w *Worker) step(sig trigger) bool {
+func (w *Worker) step(sig trigger) {
 	from := w.machine.state
 	if !w.machine.step(sig) {
 		w.cfg.Log.Warn("worker state refused", "state", from, "trigger", sig, "generation", w.gen)
-		return false
+		return
 	}
 	if sig != sigSuspect && sig != sigRecover {
 		w.pulse.work(time.Now())
@@ -189,7 +189,6 @@ func (w *Worker) step(sig trigger) bool {
 	if from != w.machine.state {
 		w.cfg.Log.Debug("worker state", "from", from, "to", w.machine.state, "generation", w.gen)
 	}
-	return true
 }
 
 // spawn starts the next generation.
@@ -225,10 +224,10 @@ func newNonce() string {
 // exited is called once for every process, after the reap and after its last line.
 func (w *Worker) exited(facts exitFacts) {
 	state := w.machine.state
-	switch {
-	case state == Stopping:
+	switch state {
+	case Stopping:
 		state = w.end.from
-	case state == Suspect:
+	case Suspect:
 		state = w.machine.before
 	}
 	if facts.partial != "" {

@@ -173,6 +173,13 @@ func (f *fake) endRequest(stop chan struct{}) {
 }
 
 func (f *fake) send(env wire.Envelope, msg any) {
+	if err := f.write(env, msg); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(70)
+	}
+}
+
+func (f *fake) write(env wire.Envelope, msg any) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.seq++
@@ -182,11 +189,11 @@ func (f *fake) send(env wire.Envelope, msg any) {
 	}
 	line, err := wire.Encode(env, msg)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(70)
+		return err
 	}
 	_, _ = os.Stdout.Write(append([]byte(f.prefix), line...))
 	f.prefix = ""
+	return nil
 }
 
 func (f *fake) raw(text string) {

@@ -1,0 +1,35 @@
+// Command dev is the developers' tool: it checks, generates, runs and measures. It is not shipped.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+const usage = `usage: go run ./cmd/dev COMMAND
+  check [PART...]  everything that CI checks, one line a part; check --list names the parts
+  gen              write what follows from other files: wire.py, openapi.json, the TypeScript client
+  run              the program and the page with reload, on http://localhost:5173
+  bench            the figures of README, with the machine that they were measured on`
+
+func main() {
+	os.Exit(dev(os.Args[1:]))
+}
+
+func dev(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	commands := map[string]func(context.Context, []string) error{"check": check, "gen": gen, "run": run, "bench": bench}
+	if len(args) < 1 || commands[args[0]] == nil {
+		fmt.Fprintln(os.Stderr, usage)
+		return 2
+	}
+	if err := commands[args[0]](ctx, args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "dev:", err)
+		return 1
+	}
+	return 0
+}
