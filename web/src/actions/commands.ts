@@ -1,0 +1,85 @@
+import {
+  cancelJob, getGetResultUrl, getGetImageUrl, removeJob, restartWorker, retryJob, submitJob, unloadWorker, type Job,
+} from "../api/gen/qie"
+import { OFFLINE, RequestError } from "../api/request"
+import { readBoard } from "../live/board"
+import { submitted } from "../live/apply"
+import { remember } from "../live/connect"
+import { sentenceOf } from "../lib/errors"
+import { pictures } from "../lib/files"
+import { fileName } from "../lib/format"
+import { recipeOf, settingsOf } from "../lib/recipe"
+import { addSources, setSources, useUi } from "../lib/ui-store"
+
+/** What the page can do. Each command says its failure in the one place for problems and never throws. */
+
+async function attempt(work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    useUi.setState({ problem: sentenceOf(error) })
+  }
+}
+
+export const slots = (): number => readBoard()?.model.max_images || 1
+
+export function takeFiles(list: Iterable<File>): void {
+  const { files, problem } = pictures(list)
+  if (files.length > 0) addSources(files, slots())
+  if (problem) useUi.setState({ problem })
+}
+
+export async function run(): Promise<void> {
+  const { sources, prompt, settings, sending } = useUi.getState()
+  if (sending) return
+  useUi.setState({ sending: true, problem: null })
+  await attempt(async () => {
+    const job = await submitJob({ image: sources.map((s) => s.file), recipe: recipeOf(prompt, settings) })
+    remember((board) => submitted(board, job))
+    useUi.setState({ selected: job.id })
+  })
+  useUi.setState({ sending: false })
+}
+
+export const cancel = (id: string): Promise<void> => attempt(() => cancelJob(id))
+
+export const retry = (id: string): Promise<void> =>
+  attempt(async () => {
+    await retryJob(id)
+    useUi.setState({ selected: id, problem: null })
+  })
+
+export const remove = (id: string): Promise<void> =>
+  attempt(async () => {
+    await removeJob(id)
+    useUi.setState((ui) => (ui.selected === id ? { selected: null } : {}))
+  })
+
+/** editResult makes the result the source of the next edit; the prompt stays for changing. */
+export const editResult = (job: Job): Promise<void> =>
+  attempt(async () => {
+    const name = fileName(job.images[0]?.name, job.id)
+    setSources([await picture(getGetResultUrl(job.id), name)], slots())
+  })
+
+/** again brings back photos, sentence and settings of a job. */
+export const again = (job: Job): Promise<void> =>
+  attempt(async () => {
+    const files = await Promise.all(
+      job.images.map((image, n) => picture(getGetImageUrl(job.id, n), image.name ?? `photo-${n + 1}.png`)),
+    )
+    setSources(files, slots())
+    useUi.setState({ prompt: job.recipe.prompt, settings: settingsOf(job.recipe) })
+  })
+
+export const startWorker = (): Promise<void> => attempt(() => restartWorker())
+export const freeWorker = (): Promise<void> => attempt(() => unloadWorker())
+
+async function picture(url: string, name: string): Promise<File> {
+  const response = await fetch(url).catch(() => {
+    throw new RequestError(0, OFFLINE, "")
+  })
+  if (!response.ok) throw new RequestError(response.status, "not_found", "")
+  const blob = await response.blob()
+  return new File([blob], name.replace(/\.[^.]*$/, "") + ".png", { type: blob.type })
+}

@@ -1,0 +1,57 @@
+import { actions, situation, type Action } from "./registry"
+import { useUi } from "../lib/ui-store"
+
+type Press = Pick<KeyboardEvent, "key" | "ctrlKey" | "metaKey" | "altKey" | "shiftKey">
+
+const isMac = typeof navigator !== "undefined" && /Mac|iPhone|iPad/.test(navigator.userAgent)
+
+/** chord writes a key press as the registry does. Shift is named for letters only: it is part of "?" already. */
+export function chord(e: Press): string {
+  const letter = /^[a-z]$/i.test(e.key)
+  const parts = [
+    e.ctrlKey || e.metaKey ? "Mod" : "",
+    e.altKey ? "Alt" : "",
+    e.shiftKey && (letter || e.key.length > 1) ? "Shift" : "",
+    letter ? e.key.toUpperCase() : e.key,
+  ]
+  return parts.filter(Boolean).join("+")
+}
+
+/** isSingle: WCAG 2.1.4, a key without Ctrl or Command must be possible to switch off. */
+export const isSingle = (key: string): boolean => !key.startsWith("Mod+") && !key.startsWith("Alt+")
+
+export function find(pressed: string, list: readonly Action[] = actions): Action | undefined {
+  return list.find((action) => action.keys.includes(pressed))
+}
+
+/** shown writes a key for people. */
+export function shown(key: string): string {
+  return key.replace("Mod", isMac ? "⌘" : "Ctrl").replace("Shift", "⇧").replaceAll("+", isMac ? "" : " ")
+}
+
+/** ariaKeys writes keys for aria-keyshortcuts. */
+export const ariaKeys = (keys: readonly string[]): string =>
+  keys.map((key) => key.replace("Mod", isMac ? "Meta" : "Control")).join(" ")
+
+function writes(target: EventTarget | null): boolean {
+  if (!(target instanceof HTMLElement)) return false
+  if (target instanceof HTMLInputElement) return !["range", "checkbox", "radio", "button", "file"].includes(target.type)
+  return target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement || target.isContentEditable
+}
+
+export function listenToKeys(): () => void {
+  const pressed = (e: KeyboardEvent) => {
+    if (e.defaultPrevented || e.isComposing || e.repeat) return
+    const key = chord(e)
+    const action = find(key)
+    if (!action) return
+    if (isSingle(key) && (!useUi.getState().singleKeys || writes(e.target))) return
+    if (useUi.getState().panel !== null && action.name !== "theme") return
+    const now = situation()
+    if (!action.enabled(now)) return
+    e.preventDefault()
+    action.perform(now)
+  }
+  addEventListener("keydown", pressed)
+  return () => removeEventListener("keydown", pressed)
+}

@@ -1,0 +1,131 @@
+import { useEffect, useRef, useState } from "react"
+import { takeFiles } from "./actions/commands"
+import { help, system, theme } from "./actions/registry"
+import { History } from "./features/history/history"
+import { HelpPanel } from "./features/help/help-panel"
+import { PromptDock } from "./features/prompt/prompt-dock"
+import { Sources } from "./features/sources/sources"
+import { Announcer } from "./features/stage/announcer"
+import { Stage } from "./features/stage/stage"
+import { ConnectionLine } from "./features/system/connection-line"
+import { ReadyBanner } from "./features/system/ready-banner"
+import { SystemPanel } from "./features/system/system-panel"
+import { TokenDialog } from "./features/system/token-dialog"
+import { WorkerLine } from "./features/system/worker-line"
+import { t } from "./lib/i18n"
+import { isDark, useUi } from "./lib/ui-store"
+import { useBoard } from "./live/board"
+import { hasEnded } from "./live/progress"
+import { ActionButton } from "./ui/button"
+import { Icon } from "./ui/icons"
+
+/** The regions of the page and who lives in them. */
+export function App() {
+  const dropping = useDropAndPaste()
+  useFirstSelection()
+  const choice = useUi((ui) => ui.theme)
+  return (
+    <div className="flex min-h-dvh flex-col lg:h-dvh">
+      <a href="#prompt" className="sr-only z-50 rounded-md bg-raised px-3 py-2 focus:not-sr-only focus:absolute focus:top-2 focus:left-2">
+        {t("app.skip")}
+      </a>
+      <header className="flex h-12 shrink-0 items-center gap-3 border-b border-line bg-raised px-4">
+        <h1 className="flex items-center gap-2 text-base font-semibold tracking-tight">
+          <img src="/icon.svg" alt="" className="size-5" />qie
+        </h1>
+        <ModelBadge />
+        <div className="ml-auto flex items-center gap-3">
+          <WorkerLine />
+          <ConnectionLine />
+          <div className="flex">
+            <ActionButton action={system} icon="chip" iconOnly />
+            <ActionButton action={theme} icon={isDark(choice) ? "sun" : "moon"} iconOnly />
+            <ActionButton action={help} icon="help" iconOnly />
+          </div>
+        </div>
+      </header>
+      <div className="flex min-h-0 flex-1 flex-col lg:flex-row">
+        <main className="flex min-h-0 min-w-0 flex-1 flex-col">
+          <ReadyBanner />
+          <Stage />
+          <PromptDock sources={<Sources />} />
+        </main>
+        <History />
+      </div>
+      {dropping && (
+        <div className="pointer-events-none fixed inset-2 z-30 grid place-items-center rounded-xl border-2 border-dashed border-accent bg-backdrop">
+          <p className="flex items-center gap-2 rounded-lg bg-raised px-5 py-3 text-base font-medium shadow-xl">
+            <Icon name="image" className="size-5" />{t("source.release")}
+          </p>
+        </div>
+      )}
+      <Announcer />
+      <HelpPanel />
+      <SystemPanel />
+      <TokenDialog />
+    </div>
+  )
+}
+
+function ModelBadge() {
+  const name = useBoard((board) => board.model.name)
+  if (!name) return null
+  return <span className="hidden truncate rounded-full bg-sunken px-2.5 py-0.5 text-xs text-muted sm:inline">{t("model.label", { name })}</span>
+}
+
+/** A photo can be dropped anywhere and pasted anywhere. */
+function useDropAndPaste(): boolean {
+  const [dropping, setDropping] = useState(false)
+  const depth = useRef(0)
+  useEffect(() => {
+    const hasFiles = (e: DragEvent) => e.dataTransfer?.types.includes("Files") ?? false
+    const enter = (e: DragEvent) => {
+      if (!hasFiles(e)) return
+      depth.current++
+      setDropping(true)
+    }
+    const leave = (e: DragEvent) => {
+      if (hasFiles(e) && --depth.current <= 0) end()
+    }
+    const over = (e: DragEvent) => { if (hasFiles(e)) e.preventDefault() }
+    const end = () => {
+      depth.current = 0
+      setDropping(false)
+    }
+    const drop = (e: DragEvent) => {
+      if (!hasFiles(e)) return
+      e.preventDefault()
+      end()
+      takeFiles(e.dataTransfer?.files ?? [])
+    }
+    const paste = (e: ClipboardEvent) => {
+      const files = [...(e.clipboardData?.files ?? [])]
+      if (files.length === 0) return
+      e.preventDefault()
+      takeFiles(files)
+    }
+    const stop = new AbortController()
+    const { signal } = stop
+    addEventListener("dragenter", enter, { signal })
+    addEventListener("dragleave", leave, { signal })
+    addEventListener("dragover", over, { signal })
+    addEventListener("drop", drop, { signal })
+    addEventListener("paste", paste, { signal })
+    return () => stop.abort()
+  }, [])
+  return dropping
+}
+
+/** After a reload the stage shows what it showed; else the job that runs. Once: later the person decides. */
+function useFirstSelection(): void {
+  const jobs = useBoard((board) => board.jobs)
+  const done = useRef(false)
+  useEffect(() => {
+    if (!jobs || done.current) return
+    done.current = true
+    const { selected } = useUi.getState()
+    if (selected && jobs[selected]) return
+    const open = Object.values(jobs).find((job) => !hasEnded(job))
+    useUi.setState({ selected: open?.id ?? null })
+  }, [jobs])
+}

@@ -1,0 +1,65 @@
+import { useEffect, useRef, useState } from "react"
+import { remove, retry } from "../../actions/commands"
+import { getGetImageUrl, type Job } from "../../api/gen/qie"
+import { clock, percent } from "../../lib/format"
+import { known, t } from "../../lib/i18n"
+import { useUi } from "../../lib/ui-store"
+import { isActive, progressBook } from "../../live/progress"
+import { IconButton } from "../../ui/button"
+
+const tones: Record<string, string> = { succeeded: "text-good", failed: "text-bad", running: "text-accent", dispatched: "text-accent" }
+const sureFor_ms = 3_000
+
+/** One job: picture, sentence, state, and what can be done with it. */
+export function HistoryItem({ job, selected }: { job: Job; selected: boolean }) {
+  const { prompt } = job.recipe
+  const state = known(`state.${job.state}`) ?? job.state
+  const picture = job.result ? `${job.result.url}?v=${job.result.sha256.slice(0, 8)}` : getGetImageUrl(job.id, 0)
+  const ended = job.state === "failed" || job.state === "canceled"
+  return (
+    <div className={`group flex h-full items-center ${selected ? "bg-accent-soft" : "hover:bg-sunken"}`}>
+      <button type="button" data-row aria-current={selected ? "true" : undefined} aria-label={t("history.open", { prompt, state })}
+        onClick={() => useUi.setState({ selected: job.id, problem: null })}
+        className="flex h-full min-w-0 flex-1 items-center gap-3 px-3 text-left outline-offset-[-2px]">
+        <img src={picture} alt="" loading="lazy" decoding="async" className="size-14 shrink-0 rounded-md bg-sunken object-cover" />
+        <span className="min-w-0 flex-1">
+          <span className="line-clamp-2 leading-snug">{prompt}</span>
+          <span className="flex gap-2 text-xs text-muted tabular-nums">
+            <span className={tones[job.state] ?? ""}>{state}{isActive(job) && <Percent job={job.id} />}</span>
+            <time dateTime={job.created_at}>{clock(job.created_at)}</time>
+          </span>
+        </span>
+      </button>
+      <span className="flex flex-col pr-1.5 opacity-0 group-focus-within:opacity-100 group-hover:opacity-100 [@media(hover:none)]:opacity-100">
+        {ended && <IconButton label={t("history.retry", { prompt })} icon="retry" className="!size-7" onClick={() => void retry(job.id)} />}
+        {!isActive(job) && <RemoveButton job={job} />}
+      </span>
+    </div>
+  )
+}
+
+/** The first press asks, the second removes. */
+function RemoveButton({ job }: { job: Job }) {
+  const [asking, setAsking] = useState(false)
+  useEffect(() => {
+    if (!asking) return
+    const timer = setTimeout(() => setAsking(false), sureFor_ms)
+    return () => clearTimeout(timer)
+  }, [asking])
+  const label = asking ? t("action.remove.sure") : t("history.remove", { prompt: job.recipe.prompt })
+  return (
+    <IconButton label={label} icon="trash" className={`!size-7 ${asking ? "!bg-bad-soft !text-bad" : ""}`}
+      onBlur={() => setAsking(false)} onClick={() => (asking ? void remove(job.id) : setAsking(true))} />
+  )
+}
+
+function Percent({ job }: { job: string }) {
+  const text = useRef<HTMLSpanElement>(null)
+  useEffect(
+    () => progressBook.watch(job, (p) => {
+      if (text.current) text.current.textContent = ` ${t("progress.percent", { percent: percent(p.percent) })}`
+    }),
+    [job],
+  )
+  return <span ref={text} />
+}

@@ -1,0 +1,87 @@
+import { useState, type ReactNode } from "react"
+import { cancel, run, settings as settingsAction } from "../../actions/registry"
+import { shown } from "../../actions/keys"
+import { t } from "../../lib/i18n"
+import { useUi } from "../../lib/ui-store"
+import { useBoard } from "../../live/board"
+import { useSituation } from "../../actions/use-situation"
+import { ActionButton, Button } from "../../ui/button"
+import { Icon } from "../../ui/icons"
+import { ProblemCard } from "../../ui/problem-card"
+import { Advanced } from "./advanced"
+
+const chipsShown = 10
+
+/** Where the edit is written: photos, sentence, chips, settings, and the one button. */
+export function PromptDock({ sources }: { sources: ReactNode }) {
+  const { prompt, settingsOpen, problem, sending } = useUi()
+  const model = useBoard((board) => board.model)
+  const { stoppable } = useSituation()
+  const example = model?.known_edits[0]?.prompt ?? t("prompt.example")
+  return (
+    <section aria-label={t("prompt.label")} className="shrink-0 border-t border-line bg-raised px-4 py-3">
+      <div className="mx-auto max-w-4xl space-y-2.5">
+        {problem && <ProblemCard problem={problem} onDismiss={() => useUi.setState({ problem: null })} />}
+        <div className="flex items-stretch gap-3">
+          {sources}
+          <div className="min-w-0 flex-1">
+            <label htmlFor="prompt" className="sr-only">{t("prompt.label")}</label>
+            <textarea id="prompt" data-testid="prompt" value={prompt} rows={2} maxLength={8000}
+              placeholder={`${t("prompt.label")} ${t("prompt.placeholder", { example })}`}
+              onChange={(e) => useUi.setState({ prompt: e.target.value })}
+              className="h-18 w-full resize-none rounded-lg border border-line bg-paper px-3 py-2 text-[15px] leading-snug hover:border-line-strong" />
+          </div>
+          <div className="flex w-28 flex-col gap-2">
+            <ActionButton action={run} look="primary" testId="run" className="!h-auto flex-1" />
+            {stoppable && <ActionButton action={cancel} look="danger" icon="stop" testId="cancel" />}
+            {!stoppable && (
+              <p aria-hidden="true" className="text-center text-xs text-muted">{sending ? t("action.run.sending") : shown("Mod+Enter")}</p>
+            )}
+          </div>
+        </div>
+        <div className="flex items-start gap-2">
+          <div className="min-w-0 flex-1">{model && <Chips edits={model.known_edits} />}</div>
+          <Button look="quiet" icon="settings" aria-expanded={settingsOpen} aria-controls="settings" className="!h-7 !px-2"
+            onClick={() => settingsAction.perform({} as never)}>
+            {t("advanced.title")}
+          </Button>
+        </div>
+        {settingsOpen && model && <Advanced model={model} />}
+        {model?.notice && (
+          <p data-testid="notice" className="flex items-start gap-1.5 text-xs text-muted">
+            <Icon name="info" className="mt-px size-3.5" />{model.notice}
+          </p>
+        )}
+      </div>
+    </section>
+  )
+}
+
+type ChipsProps = { edits: readonly { label: string; prompt: string }[] }
+
+function Chips({ edits }: ChipsProps) {
+  const prompt = useUi((ui) => ui.prompt)
+  const [all, setAll] = useState(false)
+  const hidden = edits.length - chipsShown
+  const chip = "h-7 rounded-full border px-2.5 text-xs transition-colors"
+  return (
+    <ul className="flex flex-wrap gap-1.5" aria-label={t("prompt.known")}>
+      {(all ? edits : edits.slice(0, chipsShown)).map((edit) => (
+        <li key={edit.prompt}>
+          <button type="button" title={edit.prompt} aria-pressed={prompt === edit.prompt}
+            onClick={() => useUi.setState({ prompt: edit.prompt })}
+            className={`${chip} ${prompt === edit.prompt ? "border-accent bg-accent-soft" : "border-line hover:border-line-strong"}`}>
+            {edit.label}
+          </button>
+        </li>
+      ))}
+      {hidden > 0 && (
+        <li>
+          <button type="button" aria-expanded={all} onClick={() => setAll(!all)} className={`${chip} border-transparent text-muted hover:text-ink`}>
+            {all ? t("prompt.fewer") : t("prompt.more", { n: hidden })}
+          </button>
+        </li>
+      )}
+    </ul>
+  )
+}

@@ -1,0 +1,55 @@
+import { useRef } from "react"
+import { takeFiles } from "../../actions/commands"
+import { acceptedTypes } from "../../lib/files"
+import { t } from "../../lib/i18n"
+import { moveEarlier, removeSource, useUi } from "../../lib/ui-store"
+import { useBoard } from "../../live/board"
+import { Icon } from "../../ui/icons"
+
+/** The photos of the edit that is being written: as many slots as the model takes, no more. */
+export function Sources() {
+  const sources = useUi((ui) => ui.sources)
+  const slots = useBoard((board) => board.model.max_images) || 1
+  const input = useRef<HTMLInputElement>(null)
+  return (
+    <div className="flex shrink-0 items-start gap-2" role="group" aria-label={t("source.slots")}>
+      <input ref={input} id="file-input" data-testid="file-input" type="file" className="sr-only" tabIndex={-1}
+        accept={acceptedTypes.join(",")} multiple={slots > 1} aria-label={t("source.input")}
+        onChange={(e) => {
+          takeFiles([...(e.target.files ?? [])])
+          e.target.value = ""
+        }} />
+      {sources.slice(0, slots).map((source, i) => (
+        <figure key={source.id} className="group relative size-18 overflow-hidden rounded-lg border border-line bg-sunken">
+          <button type="button" className="size-full" title={source.file.name} onClick={() => useUi.setState({ selected: null })}>
+            <img src={source.url} alt={t("source.slot", { n: i + 1 })} className="size-full object-cover" />
+          </button>
+          {slots > 1 && (
+            <figcaption className="absolute bottom-1 left-1 grid size-5 place-items-center rounded bg-raised text-xs">{i + 1}</figcaption>
+          )}
+          <SlotButton label={t("source.remove", { n: i + 1 })} icon="close" className="top-1 right-1" onClick={() => removeSource(source.id)} />
+          {i > 0 && (
+            <SlotButton label={t("source.earlier", { n: i + 1 })} icon="left" className="top-1 left-1" onClick={() => moveEarlier(source.id)} />
+          )}
+        </figure>
+      ))}
+      {sources.length < slots && (
+        <button type="button" onClick={() => input.current?.click()} aria-label={t("source.add")} title={t("source.add")}
+          className="grid size-18 place-items-center rounded-lg border border-dashed border-line-strong text-muted hover:border-accent hover:text-accent">
+          <Icon name="plus" className="size-5" />
+        </button>
+      )}
+    </div>
+  )
+}
+
+type SlotButtonProps = { label: string; icon: "close" | "left"; className: string; onClick: () => void }
+
+function SlotButton({ label, icon, className, onClick }: SlotButtonProps) {
+  return (
+    <button type="button" aria-label={label} title={label} onClick={onClick}
+      className={`absolute grid size-6 place-items-center rounded-md bg-raised text-ink shadow-sm hover:text-accent ${className}`}>
+      <Icon name={icon} className="size-3.5" />
+    </button>
+  )
+}

@@ -1,0 +1,134 @@
+import type { CSSProperties, ReactNode } from "react"
+import { getGetImageUrl, type Job } from "../../api/gen/qie"
+import { again, download, editResult, newEdit, pick, retry } from "../../actions/registry"
+import { sentence } from "../../lib/errors"
+import { duration } from "../../lib/format"
+import { t } from "../../lib/i18n"
+import { useUi } from "../../lib/ui-store"
+import { useBoard } from "../../live/board"
+import { hasEnded } from "../../live/progress"
+import { ActionButton } from "../../ui/button"
+import { Icon } from "../../ui/icons"
+import { ProblemCard } from "../../ui/problem-card"
+import { Compare } from "./compare"
+import { Photo } from "./photo"
+import { Preview } from "./preview"
+import { ProgressLine } from "./progress-line"
+
+/** The one place where a picture is looked at: the photo, the edit as it happens, the result. */
+export function Stage() {
+  const selected = useUi((ui) => ui.selected)
+  const source = useUi((ui) => ui.sources[0])
+  const job = useBoard((board) => (selected ? board.jobs[selected] : undefined)) ?? null
+  return (
+    <section aria-label={t("app.stage")} data-testid="drop" className="flex min-h-72 flex-1 flex-col bg-stage lg:min-h-0">
+      {job ? <JobStage job={job} /> : (
+        <Frame>{source ? <Photo key={source.id} url={source.url} name={source.file.name} /> : <Welcome />}</Frame>
+      )}
+    </section>
+  )
+}
+
+function Frame({ children }: { children: ReactNode }) {
+  return <div className="grid min-h-64 flex-1 place-items-center p-4 [container-type:size] lg:min-h-0">{children}</div>
+}
+
+function JobStage({ job }: { job: Job }) {
+  const image = job.images[0]
+  const size = job.result ?? image
+  const ratio = { "--ratio": size ? size.width / size.height : 1 } as CSSProperties
+  const name = image?.name ?? t("stage.photo")
+  const before = getGetImageUrl(job.id, 0)
+  return (
+    <>
+      <div className="min-h-64 flex-1 p-4 lg:min-h-0">
+        <div className="grid size-full min-h-60 place-items-center [container-type:size]">
+          <div className="fit relative overflow-hidden rounded-md bg-sunken shadow-lg" style={ratio}>
+            {job.result ? (
+              <Compare key={job.id + job.result.sha256} before={before} after={`${job.result.url}?v=${job.result.sha256.slice(0, 8)}`}
+                beforeAlt={t("stage.source", { name })} afterAlt={t("stage.result", { prompt: job.recipe.prompt })} />
+            ) : (
+              <>
+                <img src={before} alt={t("stage.source", { name })} className="size-full object-contain" draggable={false} />
+                {!hasEnded(job) && <Preview key={job.id} job={job.id} attempt={job.attempt} />}
+              </>
+            )}
+          </div>
+        </div>
+      </div>
+      <div className="shrink-0 space-y-2 px-4 pb-3">
+        <Notices job={job} />
+        <Foot job={job} />
+      </div>
+    </>
+  )
+}
+
+function Foot({ job }: { job: Job }) {
+  if (job.state === "failed" && job.error) {
+    return (
+      <ProblemCard problem={sentence(job.error)}>
+        <ActionButton action={retry} icon="retry" />
+        <ActionButton action={again} icon="again" />
+      </ProblemCard>
+    )
+  }
+  if (job.state === "canceled") {
+    return (
+      <Bar>
+        <p className="flex-1 text-muted">{t("said.canceled")}</p>
+        <ActionButton action={retry} icon="retry" />
+        <ActionButton action={newEdit} look="quiet" />
+      </Bar>
+    )
+  }
+  if (!job.result) return <ProgressLine key={job.id} job={job} />
+  const took = Object.entries(job.timings).reduce((sum, [phase, s]) => (phase === "wait" ? sum : sum + s), 0)
+  const facts = [
+    t("result.facts", { width: job.result.width, height: job.result.height }),
+    job.steps > 0 && t("result.steps", { n: job.steps }),
+    t("result.seed", { seed: job.result.seed }),
+    took > 0 && t("result.took", { time: duration(took) }),
+  ]
+  return (
+    <Bar testId="result">
+      <p className="min-w-48 flex-1">
+        <span className="block truncate">{job.recipe.prompt}</span>
+        <span className="text-xs text-muted tabular-nums">{facts.filter(Boolean).join(" · ")}</span>
+      </p>
+      <ActionButton action={again} look="quiet" icon="again" />
+      <ActionButton action={editResult} icon="edit" />
+      <ActionButton action={download} look="primary" icon="download" />
+    </Bar>
+  )
+}
+
+function Bar({ children, testId }: { children: ReactNode; testId?: string }) {
+  return (
+    <div data-testid={testId} className="flex flex-wrap items-center gap-2 rounded-lg border border-line bg-raised px-3 py-2">{children}</div>
+  )
+}
+
+function Notices({ job }: { job: Job }) {
+  return job.notices.map((notice) => (
+    <p key={notice.code + notice.message} data-testid="notice" data-code={notice.code}
+      className="flex items-start gap-2 rounded-lg border border-line bg-warn-soft px-3 py-2">
+      <Icon name="info" className="mt-0.5" />{notice.message.charAt(0).toUpperCase() + notice.message.slice(1)}
+    </p>
+  ))
+}
+
+function Welcome() {
+  return (
+    <div className="flex max-w-md flex-col items-center gap-4 rounded-2xl border border-dashed border-line-strong px-8 py-10 text-center">
+      <span className="grid size-12 place-items-center rounded-full bg-accent-soft text-accent"><Icon name="image" className="size-6" /></span>
+      <div className="space-y-1">
+        <p className="text-lg font-medium">{t("source.drop")}</p>
+        <p className="text-muted">{t("source.how")}</p>
+      </div>
+      <ActionButton action={pick} look="primary" />
+      <p className="text-xs text-muted">{t("source.types")}</p>
+      <p className="text-xs text-muted">{t("app.tagline")}</p>
+    </div>
+  )
+}

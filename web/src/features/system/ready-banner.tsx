@@ -1,0 +1,51 @@
+import { startWorker } from "../../actions/commands"
+import { t } from "../../lib/i18n"
+import { useBoard } from "../../live/board"
+import { useStatus } from "../../live/status"
+import { Button } from "../../ui/button"
+import { Icon } from "../../ui/icons"
+import { useCountdown, words } from "./worker-line"
+
+/** Why an edit would not start now, in words, and what can be done. Nothing when all is well. */
+export function ReadyBanner() {
+  const board = useBoard((b) => b)
+  const lost = useStatus((s) => s.connection === "lost")
+  const left = useCountdown(board?.worker ?? null)
+  if (lost) {
+    return <Banner tone="bad"><p>{t("connection.lost.detail")}</p></Banner>
+  }
+  if (!board) return null
+  const { worker, reasons, notices } = board
+  const starting = reasons.every((r) => r.code === "worker_starting" || r.code === "worker_preparing")
+  const troubled = worker.state === "broken" || worker.state === "backoff"
+  return (
+    <>
+      {reasons.length > 0 && (
+        <Banner tone={worker.state === "broken" || !starting ? "warn" : "info"}>
+          <div className="min-w-0 flex-1" data-testid="not-ready">
+            <p className="font-medium">{troubled ? t("worker.label", { state: words(worker, left) }) : t("ready.title")}</p>
+            {reasons.map((reason) => <p key={reason.code + reason.message}>{sentenceCase(reason.message)}</p>)}
+            <p className="text-muted">{t("ready.queue")}</p>
+          </div>
+          {troubled && <Button icon="retry" onClick={() => void startWorker()}>{t("worker.restart")}</Button>}
+        </Banner>
+      )}
+      {notices.map((notice) => (
+        <Banner key={notice.code + notice.message} tone="warn"><p data-testid="notice">{notice.message}</p></Banner>
+      ))}
+    </>
+  )
+}
+
+const sentenceCase = (text: string) => text.charAt(0).toUpperCase() + text.slice(1)
+
+const tones = { info: "bg-sunken", warn: "bg-warn-soft", bad: "bg-bad-soft" } as const
+
+function Banner({ tone, children }: { tone: keyof typeof tones; children: React.ReactNode }) {
+  return (
+    <div role="status" className={`flex items-start gap-3 border-b border-line px-4 py-2 ${tones[tone]}`}>
+      <Icon name={tone === "info" ? "info" : "warn"} className="mt-0.5 size-4" />
+      {children}
+    </div>
+  )
+}

@@ -1,0 +1,46 @@
+import type { Recipe } from "../api/gen/qie"
+
+/** Settings as the form holds them: empty text is "the model's default". */
+export type Settings = {
+  steps: string
+  cfg: string
+  negative: string
+  seed: string
+  size: "auto" | "custom"
+  width: string
+  height: string
+}
+
+export const defaults: Settings = { steps: "", cfg: "", negative: "", seed: "", size: "auto", width: "", height: "" }
+
+/** recipeOf keeps only what the person set, so that the model's defaults stay the model's. */
+export function recipeOf(prompt: string, s: Settings): Recipe {
+  const number = (text: string) => (text.trim() === "" || Number.isNaN(Number(text)) ? undefined : Number(text))
+  const steps = number(s.steps)
+  const cfg = number(s.cfg)
+  const seed = number(s.seed)
+  const negative = s.negative.trim()
+  const size = s.size === "custom" && s.width && s.height ? `${s.width}x${s.height}` : undefined
+  return {
+    prompt: prompt.trim(),
+    ...(negative ? { negative_prompt: negative } : {}),
+    ...(steps === undefined ? {} : { steps }),
+    ...(cfg === undefined ? {} : { true_cfg_scale: cfg }),
+    ...(seed === undefined ? {} : { seed }),
+    ...(size === undefined ? {} : { size }),
+  }
+}
+
+/** settingsOf is the way back, for "use these settings". */
+export function settingsOf(recipe: Recipe): Settings {
+  const [width, height] = recipe.size && recipe.size !== "auto" ? recipe.size.split("x") : []
+  return {
+    steps: recipe.steps ? String(recipe.steps) : "",
+    cfg: recipe.true_cfg_scale ? String(recipe.true_cfg_scale) : "",
+    negative: recipe.negative_prompt ?? "",
+    seed: recipe.seed === undefined || recipe.seed === null ? "" : String(recipe.seed),
+    size: width && height ? "custom" : "auto",
+    width: width ?? "",
+    height: height ?? "",
+  }
+}

@@ -1,0 +1,113 @@
+import { create } from "zustand"
+import type { Sentence } from "./errors"
+import { defaults, type Settings } from "./recipe"
+
+/** One photo of the edit that is being written. The address is an object URL that the store frees. */
+export type Source = { id: number; file: File; url: string }
+
+export type Theme = "system" | "light" | "dark"
+export type Panel = "help" | "system" | null
+
+type Ui = {
+  sources: readonly Source[]
+  prompt: string
+  settings: Settings
+  settingsOpen: boolean
+  /** job on the stage; null shows the photo that is being prepared */
+  selected: string | null
+  sending: boolean
+  problem: Sentence | null
+  panel: Panel
+  theme: Theme
+  singleKeys: boolean
+  search: string
+}
+
+const stored = (area: Storage, key: string): string | null => {
+  try {
+    return area.getItem(key)
+  } catch {
+    return null // storage can be forbidden
+  }
+}
+
+const store = (area: Storage, key: string, value: string | null): void => {
+  try {
+    if (value === null) area.removeItem(key)
+    else area.setItem(key, value)
+  } catch {
+    // The choice lives until the page is closed.
+  }
+}
+
+const theme = stored(localStorage, "qie.theme")
+
+export const useUi = create<Ui>(() => ({
+  sources: [],
+  prompt: stored(sessionStorage, "qie.prompt") ?? "",
+  settings: defaults,
+  settingsOpen: false,
+  selected: stored(sessionStorage, "qie.selected"),
+  sending: false,
+  problem: null,
+  panel: null,
+  theme: theme === "light" || theme === "dark" ? theme : "system",
+  singleKeys: stored(localStorage, "qie.single-keys") !== "off",
+  search: "",
+}))
+
+useUi.subscribe((now, before) => {
+  if (now.selected !== before.selected) store(sessionStorage, "qie.selected", now.selected)
+  if (now.prompt !== before.prompt) store(sessionStorage, "qie.prompt", now.prompt || null)
+  if (now.theme !== before.theme) {
+    store(localStorage, "qie.theme", now.theme === "system" ? null : now.theme)
+    showTheme(now.theme)
+  }
+  if (now.singleKeys !== before.singleKeys) store(localStorage, "qie.single-keys", now.singleKeys ? null : "off")
+})
+
+export function showTheme(choice: Theme = useUi.getState().theme): void {
+  if (choice === "system") delete document.documentElement.dataset["theme"]
+  else document.documentElement.dataset["theme"] = choice
+}
+
+/** isDark tells what the person sees now. */
+export function isDark(choice: Theme): boolean {
+  return choice === "system" ? matchMedia("(prefers-color-scheme: dark)").matches : choice === "dark"
+}
+
+let nextId = 1
+
+/** addSources fills the free slots; when all are taken, the last one is replaced. */
+export function addSources(files: readonly File[], slots: number): void {
+  useUi.setState((ui) => {
+    const added = files.slice(0, slots).map((file) => ({ id: nextId++, file, url: URL.createObjectURL(file) }))
+    const kept = ui.sources.slice(0, Math.max(0, slots - added.length))
+    for (const gone of ui.sources.slice(kept.length)) URL.revokeObjectURL(gone.url)
+    return { sources: [...kept, ...added], selected: null, problem: null }
+  })
+}
+
+export function setSources(files: readonly File[], slots: number): void {
+  useUi.setState((ui) => {
+    for (const gone of ui.sources) URL.revokeObjectURL(gone.url)
+    return { sources: [] }
+  })
+  addSources(files, slots)
+}
+
+export function removeSource(id: number): void {
+  useUi.setState((ui) => {
+    for (const gone of ui.sources.filter((s) => s.id === id)) URL.revokeObjectURL(gone.url)
+    return { sources: ui.sources.filter((s) => s.id !== id) }
+  })
+}
+
+export function moveEarlier(id: number): void {
+  useUi.setState((ui) => {
+    const i = ui.sources.findIndex((s) => s.id === id)
+    const [before, moved] = [ui.sources[i - 1], ui.sources[i]]
+    if (!before || !moved) return {}
+    return { sources: ui.sources.map((s, k) => (k === i - 1 ? moved : k === i ? before : s)) }
+  })
+}

@@ -1,0 +1,60 @@
+import { useInfiniteQuery, useQuery, type InfiniteData } from "@tanstack/react-query"
+import { listJobs, type Job, type JobPage } from "../api/gen/qie"
+import { queryClient } from "../lib/query-client"
+import type { Board } from "./apply"
+
+export const boardKey = ["board"] as const
+export const jobsKey = ["jobs"] as const
+const pageSize = 50
+
+export function readBoard(): Board | null {
+  return queryClient.getQueryData<Board>(boardKey) ?? null
+}
+
+/** useBoard draws again only when what is picked has changed. Null until the server has spoken. */
+export function useBoard<T>(pick: (board: Board) => T): T | null {
+  const { data } = useQuery<Board, Error, T>({
+    queryKey: boardKey,
+    queryFn: () => Promise.reject(new Error("the live stream fills the board")),
+    enabled: false,
+    select: pick,
+  })
+  return data ?? null
+}
+
+/** useHistory pages through all jobs, newest first; the live stream patches what was fetched. */
+export function useHistory(q: string) {
+  return useInfiniteQuery({
+    queryKey: [...jobsKey, q],
+    queryFn: ({ pageParam, signal }) =>
+      listJobs({ limit: pageSize, ...(q ? { q } : {}), ...(pageParam ? { cursor: pageParam } : {}) }, { signal }),
+    initialPageParam: "",
+    getNextPageParam: (last: JobPage) => last.next,
+  })
+}
+
+type Pages = InfiniteData<JobPage, string>
+
+/** patchHistory replaces (or, with null, removes) one job in every list that was fetched. */
+export function patchHistory(id: string, job: Job | null): void {
+  queryClient.setQueriesData<Pages>({ queryKey: jobsKey }, (data) => {
+    if (!data?.pages.some((page) => page.jobs.some((j) => j.id === id))) return data
+    const pages = data.pages.map((page) => ({
+      ...page,
+      jobs: page.jobs.flatMap((j) => (j.id !== id ? [j] : job ? [job] : [])),
+    }))
+    return { ...data, pages }
+  })
+}
+
+/** mergeJobs joins live jobs with fetched ones; the live one is newer. Newest first, then by id, as the server sorts. */
+export function mergeJobs(live: Readonly<Record<string, Job>>, fetched: readonly Job[], q: string): Job[] {
+  const needle = q.trim().toLowerCase()
+  const byId = new Map(fetched.map((job) => [job.id, job]))
+  for (const job of Object.values(live)) {
+    if (byId.has(job.id) || job.recipe.prompt.toLowerCase().includes(needle)) byId.set(job.id, job)
+  }
+  return [...byId.values()].sort(
+    (a, b) => Date.parse(b.created_at) - Date.parse(a.created_at) || (a.id < b.id ? -1 : 1),
+  )
+}
