@@ -40,7 +40,7 @@ func parts() []part {
 		{name: "go test -race", run: []string{"go", "test", "-race", "-p", "2", "./..."}, env: []string{"CGO_ENABLED=1"}},
 		{name: "pytest", run: []string{python, "-m", "pytest", "-q", "pyruntime/tests", "-c", "pyruntime/pyproject.toml", "--rootdir", "pyruntime"}},
 		{name: "page in a browser", run: []string{"npm", "run", "e2e"}, dir: "web"},
-		{name: "set-up", run: []string{"go", "test", "-count=1", "./cmd/qie/setuptest"}, env: []string{"QIE_SETUP_TEST=1"}},
+		{name: "fresh clone", run: []string{"go", "run", "./cmd/dev", "fresh"}},
 	}
 }
 

@@ -13,6 +13,7 @@ const usage = `usage: go run ./cmd/dev COMMAND
   check [PART...]  everything that CI checks, one line a part; check --list names the parts
   gen              write what follows from other files: wire.py, openapi.json, the TypeScript client
   run              the program and the page with reload, on http://localhost:5173
+  fresh            in a fresh clone what README says, killed after each step of the set-up
   bench            the figures of README, with the machine that they were measured on`
 
 func main() {
@@ -22,7 +23,7 @@ func main() {
 func dev(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	commands := map[string]func(context.Context, []string) error{"check": check, "gen": gen, "run": run, "bench": bench}
+	commands := map[string]func(context.Context, []string) error{"check": check, "gen": gen, "run": run, "fresh": fresh, "bench": bench}
 	if len(args) < 1 || commands[args[0]] == nil {
 		fmt.Fprintln(os.Stderr, usage)
 		return 2

@@ -319,12 +319,16 @@ func Interpreter(ctx context.Context) string {
 		if err != nil {
 			continue
 		}
-		out, err := exec.CommandContext(ctx, found, "-I", "-c", "import sys; print('%d.%d' % sys.version_info[:2])").Output()
-		if err == nil {
-			switch strings.TrimSpace(string(out)) {
-			case "3.11", "3.12", "3.13":
-				return found
-			}
+		// A virtual environment on PATH, or a shim, leads to the interpreter that it was made from: that one stays.
+		out, err := exec.CommandContext(ctx, found, "-I", "-c",
+			"import sys; print('%d.%d' % sys.version_info[:2], getattr(sys, '_base_executable', sys.executable))").Output()
+		if err != nil {
+			continue
+		}
+		version, path, _ := strings.Cut(strings.TrimSpace(string(out)), " ")
+		switch version {
+		case "3.11", "3.12", "3.13":
+			return path
 		}
 	}
 	return ""

@@ -1,0 +1,247 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// setupSteps are what setup.sh does, each with the file that says it is done and the words that it begins with.
+var setupSteps = []struct{ name, done, begins string }{
+	{"tools", ".qie/stamps/tool-node", "tools: fetching"},
+	{"Node packages", ".qie/stamps/packages", "page: fetching"},
+	{"page", ".qie/stamps/page", "page: building"},
+	{"program", ".qie/stamps/binary", "program: building"},
+	{"environment", "HOME/python/*/qie-complete", "environment: packages"},
+	{"self-test", "HOME/run/self-test.json", "self-test: the demo"},
+}
+
+// coreutils is what PATH holds in the test beside sh, git and python3.
+const coreutils = "[ basename cat chmod cp cut date dirname env expr false head id ln ls mkdir mktemp mv nproc printf pwd readlink " +
+	"realpath rm rmdir sha256sum sleep sort tail tee test touch tr true uname uniq wc"
+
+// secondRunMax bounds a set-up that finds everything done.
+const secondRunMax = 5 * time.Second
+
+// fresh does in a fresh clone what README says, with nothing on PATH but python3, git and coreutils, and kills the
+// set-up after each of its steps: the next run must go on from there. The caches of uv, npm and Go are this machine's.
+func fresh(ctx context.Context, _ []string) error {
+	top, err := os.MkdirTemp("", "qie-fresh-*")
+	if err != nil {
+		return fmt.Errorf("temporary folder: %w", err)
+	}
+	defer func() { _ = removeAll(top) }()
+	f := &freshClone{dir: filepath.Join(top, "qie"), home: filepath.Join(top, "home", "qwen-image-editor")}
+	if err := f.prepare(ctx, top); err != nil {
+		return err
+	}
+	for i, step := range setupSteps {
+		output, err := f.setupUntil(ctx, step.done)
+		if err != nil {
+			return fmt.Errorf("set-up until %s: %w\n%s", step.name, err, output)
+		}
+		for _, earlier := range setupSteps[:i] {
+			if strings.Contains(output, earlier.begins) {
+				return fmt.Errorf("set-up killed after %s began %s again:\n%s", setupSteps[i-1].name, earlier.name, output)
+			}
+		}
+		if !strings.Contains(output, step.begins) {
+			return fmt.Errorf("set-up did not say %q:\n%s", step.begins, output)
+		}
+		fmt.Println("killed after", step.name)
+	}
+	if output, err := f.run(ctx, "./setup.sh"); err != nil {
+		return fmt.Errorf("set-up to its end: %w\n%s", err, output)
+	}
+	began := time.Now()
+	if output, err := f.run(ctx, "./setup.sh"); err != nil || time.Since(began) > secondRunMax {
+		return fmt.Errorf("a second run took %v, the limit is %v: %w\n%s", time.Since(began), secondRunMax, err, output)
+	}
+	fmt.Printf("second run: %.1f s\n", time.Since(began).Seconds())
+	photo := "pyruntime/demo/testdata/photos/coffee.jpg"
+	if output, err := f.run(ctx, ".qie/bin/qie", "edit", "-i", photo, "make it black and white", "-o", "out.png"); err != nil {
+		return fmt.Errorf("edit without a server: %w\n%s", err, output)
+	}
+	info, err := os.Stat(filepath.Join(f.dir, "out.png"))
+	if err != nil || info.Size() < 10_000 {
+		return fmt.Errorf("the edited picture: %w", err)
+	}
+	return f.serves(ctx)
+}
+
+type freshClone struct {
+	dir, home string
+	env       []string
+}
+
+func (f *freshClone) prepare(ctx context.Context, top string) error {
+	bin := filepath.Join(top, "bin")
+	if err := errors.Join(os.Mkdir(bin, 0o700), os.MkdirAll(filepath.Dir(f.home), 0o700)); err != nil {
+		return err
+	}
+	for _, name := range append(strings.Fields(coreutils), "sh", "git") {
+		if path, err := exec.LookPath(name); err == nil {
+			if err := os.Symlink(path, filepath.Join(bin, name)); err != nil {
+				return err
+			}
+		}
+	}
+	python, err := exec.CommandContext(ctx, "python3", "-c", "import os, sys; print(os.path.realpath(sys._base_executable))").Output()
+	if err != nil {
+		return fmt.Errorf("python3: %w", err)
+	}
+	if err := os.Symlink(strings.TrimSpace(string(python)), filepath.Join(bin, "python3")); err != nil {
+		return err
+	}
+	f.env = []string{"PATH=" + bin, "HOME=" + filepath.Dir(f.home), "LANG=C.UTF-8"}
+	caches := map[string][]string{"UV_CACHE_DIR": {"uv", "cache", "dir"}, "GOMODCACHE": {"go", "env", "GOMODCACHE"},
+		"npm_config_cache": {"npm", "config", "get", "cache"}, "GOPROXY": {"go", "env", "GOPROXY"}, "GOSUMDB": {"go", "env", "GOSUMDB"}}
+	for name, command := range caches {
+		out, err := exec.CommandContext(ctx, command[0], command[1:]...).Output()
+		if err != nil {
+			return fmt.Errorf("%v: %w", command, err)
+		}
+		f.env = append(f.env, name+"="+strings.TrimSpace(string(out)))
+	}
+	// How packages are reached is the machine's business, not the clone's.
+	for _, pair := range os.Environ() {
+		name, _, _ := strings.Cut(pair, "=")
+		upper := strings.ToUpper(name)
+		if strings.HasSuffix(upper, "_PROXY") || strings.HasPrefix(upper, "PIP_") || strings.HasPrefix(upper, "UV_") && upper != "UV_CACHE_DIR" ||
+			strings.HasPrefix(upper, "NPM_CONFIG_") && upper != "NPM_CONFIG_CACHE" || strings.Contains(upper, "CERT") {
+			f.env = append(f.env, pair)
+		}
+	}
+	f.env = append(f.env, configFiles()...)
+	clone := exec.CommandContext(ctx, "git", "clone", "-q", "--no-hardlinks", ".", f.dir)
+	if output, err := clone.CombinedOutput(); err != nil {
+		return fmt.Errorf("clone: %w\n%s", err, output)
+	}
+	return nil
+}
+
+// configFiles name the package managers' own settings, which an empty HOME would hide: the mirror of a machine without
+// internet stands there.
+func configFiles() []string {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return nil
+	}
+	var env []string
+	for name, paths := range map[string][]string{
+		"PIP_CONFIG_FILE": {".config/pip/pip.conf", ".pip/pip.conf"}, "UV_CONFIG_FILE": {".config/uv/uv.toml"}, "npm_config_userconfig": {".npmrc"},
+	} {
+		for _, path := range paths {
+			if file := filepath.Join(home, path); os.Getenv(name) == "" && isFile(file) {
+				env = append(env, name+"="+file)
+			}
+		}
+	}
+	return env
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+func (f *freshClone) command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	if strings.Contains(name, "/") {
+		name = filepath.Join(f.dir, name)
+	}
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir, cmd.Env = f.dir, f.env
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 10 * time.Second
+	return cmd
+}
+
+func (f *freshClone) run(ctx context.Context, name string, args ...string) (string, error) {
+	output, err := f.command(ctx, name, args...).CombinedOutput()
+	return string(output), err
+}
+
+// setupUntil kills the whole set-up as soon as the file of a step is there.
+func (f *freshClone) setupUntil(ctx context.Context, done string) (string, error) {
+	pattern := strings.Replace(done, "HOME", f.home, 1)
+	if !filepath.IsAbs(pattern) {
+		pattern = filepath.Join(f.dir, pattern)
+	}
+	var output bytes.Buffer
+	cmd := f.command(ctx, "./setup.sh")
+	cmd.Stdout, cmd.Stderr = &output, &output
+	if err := cmd.Start(); err != nil {
+		return "", err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for poll := time.NewTicker(5 * time.Millisecond); ; {
+		if found, _ := filepath.Glob(pattern); len(found) > 0 {
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // it may have ended meanwhile
+			<-ended
+			return output.String(), nil
+		}
+		select {
+		case err := <-ended:
+			if found, _ := filepath.Glob(pattern); len(found) > 0 {
+				return output.String(), nil
+			}
+			return output.String(), fmt.Errorf("it ended without %s: %w", done, err)
+		case <-poll.C:
+		}
+	}
+}
+
+var address = regexp.MustCompile(`http://127\.0\.0\.1:\d+`)
+
+// serves starts the program by ./start, edits by the server, and ends it like Ctrl+C does.
+func (f *freshClone) serves(ctx context.Context) error {
+	var output bytes.Buffer
+	cmd := f.command(ctx, "./start", "--port", "0")
+	cmd.Stdout = &output
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	deadline := time.Now().Add(30 * time.Second)
+	for _, err := os.Stat(filepath.Join(f.home, "run", "instance.json")); err != nil && time.Now().Before(deadline); _, err = os.Stat(filepath.Join(f.home, "run", "instance.json")) {
+		time.Sleep(20 * time.Millisecond)
+	}
+	edited, err := f.run(ctx, ".qie/bin/qie", "edit", "-i", "pyruntime/demo/testdata/photos/cat.jpg", "make it sepia", "-o", "cat.png")
+	if err != nil {
+		err = fmt.Errorf("edit on the server: %w\n%s", err, edited)
+	}
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGINT)
+	select {
+	case stop := <-ended:
+		err = errors.Join(err, stop)
+	case <-time.After(30 * time.Second):
+		err = errors.Join(err, errors.New("./start does not end after Ctrl+C"))
+	}
+	if !address.MatchString(output.String()) {
+		err = errors.Join(err, fmt.Errorf("./start printed no address: %s", output.String()))
+	}
+	return err
+}
+
+// removeAll also takes folders that Go's module cache made read-only.
+func removeAll(top string) error {
+	_ = filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			return os.Chmod(path, 0o700)
+		}
+		return nil
+	})
+	return os.RemoveAll(top)
+}
