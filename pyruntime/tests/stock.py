@@ -81,9 +81,7 @@ def text_encoder(demo: Qwen2_5_VLConfig) -> Qwen2_5_VLForConditionalGeneration:
     }  # fmt: skip
     names = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
     ids = {name: getattr(demo, name) for name in names}
-    return Qwen2_5_VLForConditionalGeneration(
-        Qwen2_5_VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=False, **ids)
-    )
+    return Qwen2_5_VLForConditionalGeneration(Qwen2_5_VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=False, **ids))
 
 
 def pipeline(folder: Path) -> typing.Any:

@@ -25,7 +25,13 @@ def schedule(scheduler: FlowMatchEulerDiscreteScheduler, steps: int, tokens: int
     base, top = config.get("base_shift", 0.5), config.get("max_shift", 1.15)
     slope = (top - base) / (high - low)
     mu = tokens * slope + (base - slope * low)
-    scheduler.set_timesteps(sigmas=numpy.linspace(1.0, 1 / steps, steps), device=device, mu=mu)
+    with numpy.errstate(invalid="ignore"):
+        scheduler.set_timesteps(sigmas=numpy.linspace(1.0, 1 / steps, steps), device=device, mu=mu)
+    if steps == 1:
+        # Stretching the schedule to its last sigma divides 0 by 0 when the last is also the first: stock gives NaN and
+        # a black picture. One step goes from pure noise to the end.
+        scheduler.sigmas = torch.tensor([1.0, 0.0], device=scheduler.sigmas.device)
+        scheduler.timesteps = torch.tensor([1000.0], device=scheduler.timesteps.device)
     scheduler.set_begin_index(0)
     return scheduler.timesteps
 
@@ -53,9 +59,7 @@ def denoise(
         seen = torch.cat([latents, references], dim=1)
         timestep = t.expand(1).to(latents.dtype) / 1000
 
-        def velocity(
-            states: torch.Tensor, seen: torch.Tensor = seen, timestep: torch.Tensor = timestep
-        ) -> torch.Tensor:
+        def velocity(states: torch.Tensor, seen: torch.Tensor = seen, timestep: torch.Tensor = timestep) -> torch.Tensor:
             out = transformer(
                 hidden_states=seen,
                 timestep=timestep,

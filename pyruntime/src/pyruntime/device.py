@@ -36,9 +36,7 @@ def choose(wanted: str) -> Device:
     }
     kind = next(k for k in have if have[k]) if wanted == "auto" else wanted
     if not have.get(kind):
-        raise WorkerError(
-            "env_broken", f"device {wanted} is not on this machine; have " + ", ".join(k for k in have if have[k])
-        )
+        raise WorkerError("env_broken", f"device {wanted} is not on this machine; have " + ", ".join(k for k in have if have[k]))
     if kind == "cpu":
         return Device("cpu", torch.float32, "CPU")
     # float16 is no option: Qwen-Image overflows to NaN in it.

@@ -30,15 +30,16 @@ FLAT_MAX = 0.5
 FRACTION_STEP = 0.1
 
 
-def edit(request: wire.Generate, model: Model, emit: Emit, flag: CancelFlag, preview_side: int) -> wire.Result:
+def edit(request: wire.Generate, model: Model, emit: Emit, flag: CancelFlag, preview_side: int = 0, max_pixels: int = 0) -> wire.Result:
     """Run one attempt and give its result; the picture lies at request.result_path, synced.
 
-    Raises WorkerError (input_bad, prompt_too_long, nan_output, disk_full) or Cancelled; then there is no file.
+    Raises WorkerError (input_bad, too_many_pixels, prompt_too_long, nan_output), OSError or Cancelled; then there is no
+    file. preview_side 0 means no previews, max_pixels 0 no limit of ours.
     """
     clock = Clock()
     with torch.inference_mode():
         emit(wire.Phase(phase="encode"))  # 1. sources (H, W, 3), text (1, T, width), references (1, R, 64)
-        sources = read_sources(request)
+        sources = read_sources(request, max_pixels)
         sizes = reference_sizes(request, model, sources)
         conditions, pictures = conditioning(request, model, sources, sizes)
         text = model.text.encode(request.prompt, conditions)
@@ -60,11 +61,7 @@ def edit(request: wire.Generate, model: Model, emit: Emit, flag: CancelFlag, pre
                 image = preview.to_image(vae.unpack(finished, h, w), *model.preview, preview_side)
                 preview.save(image, Path(request.preview_path))
                 emit(wire.Preview(step=step, path=request.preview_path, width=image.width, height=image.height))
-            emit(
-                wire.Progress(
-                    phase="denoise", step=step, steps=request.steps, fraction=step / request.steps, step_s=seconds
-                )
-            )
+            emit(wire.Progress(phase="denoise", step=step, steps=request.steps, fraction=step / request.steps, step_s=seconds))
 
         latents = denoise(
             model.transformer, model.scheduler, noise(request, model, h, w), references, grids, text, negative,
@@ -115,13 +112,20 @@ class Clock:
         return self._timings
 
 
-def read_sources(request: wire.Generate) -> list[Image.Image]:
+def read_sources(request: wire.Generate, max_pixels: int) -> list[Image.Image]:
     """The sources as RGB pictures. The supervisor wrote these PNG files itself; no other format is opened."""
     sources: list[Image.Image] = []
     for path in request.images:
         try:
             with Image.open(path, formats=["PNG"]) as image:
+                if 0 < max_pixels < image.width * image.height:  # known from the header, before any pixel is read
+                    raise WorkerError(
+                        "too_many_pixels",
+                        f"source {len(sources) + 1} has {image.width} x {image.height} pixels, the limit is {max_pixels}",
+                    )
                 sources.append(image.convert("RGB"))
+        except Image.DecompressionBombError as err:
+            raise WorkerError("too_many_pixels", f"source {len(sources) + 1} has too many pixels") from err
         except (OSError, SyntaxError, ValueError) as err:
             raise WorkerError("input_bad", f"cannot read source {len(sources) + 1}: {type(err).__name__}") from err
     if not sources:
@@ -145,7 +149,10 @@ def area_size(area: int, width: int, height: int) -> tuple[int, int]:
     """Width and height in pixels with this area and about this ratio, multiples of 32, as the stock pipelines do."""
     ratio = width / height
     wide = math.sqrt(area * ratio)
-    return round(wide / 32) * 32, round(wide / ratio / 32) * 32
+    size = round(wide / 32) * 32, round(wide / ratio / 32) * 32
+    if 0 in size:  # the stock pipelines fail inside the resize
+        raise WorkerError("input_bad", f"a picture of {width} x {height} pixels is too narrow for {area} pixels")
+    return size
 
 
 def reference_sizes(request: wire.Generate, model: Model, sources: list[Image.Image]) -> list[tuple[int, int]]:
@@ -173,9 +180,7 @@ def to_tensor(picture: Image.Image, model: Model) -> torch.Tensor:
 
 
 def to_image(pixels: torch.Tensor) -> Image.Image:
-    """(1, 3, H, W) in -1..1 -> RGB picture. nan_output when a value is not finite."""
-    if not torch.isfinite(pixels).all():
-        raise WorkerError("nan_output", "the decoded picture holds numbers that are not finite")
+    """(1, 3, H, W) in -1..1 -> RGB picture."""
     values = (pixels[0] * 0.5 + 0.5).clamp(0, 1).permute(1, 2, 0).float().cpu().numpy()
     return Image.fromarray((values * 255).round().astype("uint8"))
 
@@ -206,10 +211,14 @@ def decode(model: Model, latents: torch.Tensor, request: wire.Generate, emit: Em
 
 def refuse_nothing(image: Image.Image, source: Image.Image) -> None:
     """nan_output for a black or flat picture of a source that is neither: overflow shows so, and is no result."""
-    spread = float(numpy.asarray(image).std())
-    if spread < FLAT_MAX <= float(numpy.asarray(source).std()):
-        level = float(numpy.asarray(image).mean())
-        raise WorkerError("nan_output", f"the result is one flat colour (level {level:.0f} of 255), which is no edit")
+    if spread(image) < FLAT_MAX <= spread(source):
+        red, green, blue = numpy.asarray(image).mean(axis=(0, 1)).round().astype(int)
+        raise WorkerError("nan_output", f"the result is one flat colour ({red}, {green}, {blue}), which is no edit")
+
+
+def spread(image: Image.Image) -> float:
+    """Largest standard deviation of a channel over the pixels, of 255; 0 for one colour, however bright."""
+    return float(numpy.asarray(image).std(axis=(0, 1)).max())
 
 
 def is_unchanged(image: Image.Image, source: Image.Image) -> bool:
@@ -234,7 +243,7 @@ def save(image: Image.Image, path: Path) -> tuple[int, str]:
             os.fsync(folder)
         finally:
             os.close(folder)
-    except OSError as err:
+    except BaseException:
         temporary.unlink(missing_ok=True)
-        raise WorkerError("disk_full", f"cannot save the picture: {os.strerror(err.errno or 0)}") from err
+        raise
     return len(data), hashlib.sha256(data).hexdigest()

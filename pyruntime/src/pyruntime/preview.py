@@ -16,13 +16,15 @@ def to_image(latents: torch.Tensor, matrix: torch.Tensor, bias: torch.Tensor, si
     pixels = (colours.nan_to_num().clamp(0, 1) * 255).round().to(torch.uint8).numpy()
     image = Image.fromarray(pixels)
     factor = side / max(image.size)
-    return image.resize(
-        (max(1, round(image.width * factor)), max(1, round(image.height * factor))), Image.Resampling.BICUBIC
-    )
+    return image.resize((max(1, round(image.width * factor)), max(1, round(image.height * factor))), Image.Resampling.BICUBIC)
 
 
 def save(image: Image.Image, path: Path) -> None:
     """Write a JPEG so that a reader sees the old or the new one, never half of it."""
     temporary = path.with_name(path.name + ".part")
-    image.save(temporary, format="JPEG", quality=QUALITY)
-    os.replace(temporary, path)
+    try:
+        image.save(temporary, format="JPEG", quality=QUALITY)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

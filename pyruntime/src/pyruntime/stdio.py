@@ -85,7 +85,11 @@ class Lines:
         self._told(self._dropped)
 
     def __iter__(self) -> collections.abc.Iterator[bytes]:
-        """Yield each line that holds a frame, from its magic on, without the newline. Ends at end-of-file."""
+        """Yield what starts with the magic, without the newline. Ends at end-of-file.
+
+        A line with several starts is cut at each: half a frame glued to a whole one does not hide it. A frame never
+        holds the magic inside, because quotes in its strings are escaped and its objects are flat.
+        """
         buffer = b""
         skipping = False
         while chunk := os.read(self._fd, 1 << 16):
@@ -95,11 +99,10 @@ class Lines:
                 if skipping:  # the rest of a line that was too long
                     skipping = False
                     continue
-                start = line.find(MAGIC)
-                if start < 0 or len(line) > self._limit:
+                _, *frames = line.split(MAGIC) if len(line) <= self._limit else [line]
+                if not frames:
                     self.drop()
-                    continue
-                yield line[start:]
+                yield from (MAGIC + frame for frame in frames)
             if len(buffer) > self._limit:
                 if not skipping:
                     self.drop()

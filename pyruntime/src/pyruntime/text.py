@@ -75,9 +75,7 @@ class TextModel:
         text += prompt.replace("<|", "< |") + _END
         ids = self.tokenizer.encode(text, add_special_tokens=False).ids
         if len(ids) > TEXT_TOKENS_MAX:
-            raise WorkerError(
-                "prompt_too_long", f"the prompt has {len(ids)} tokens with its pictures, the limit is {TEXT_TOKENS_MAX}"
-            )
+            raise WorkerError("prompt_too_long", f"the prompt has {len(ids)} tokens with its pictures, the limit is {TEXT_TOKENS_MAX}")
         input_ids = torch.tensor([ids], device=device)
         output = self.encoder(
             input_ids=input_ids,
@@ -112,9 +110,7 @@ def to_patches(picture: Image.Image, how: Preprocessing) -> tuple[torch.Tensor, 
     Same numbers as Qwen2VLImageProcessor: tests/test_text.py::test_patches_equal_the_stock_processor.
     """
     pixels = torch.from_numpy(numpy.array(picture.convert("RGB"))).permute(2, 0, 1)[None]  # (1, 3, H, W) uint8
-    height, width = smart_resize(
-        pixels.shape[2], pixels.shape[3], how.patch * how.merge, how.min_pixels, how.max_pixels
-    )
+    height, width = smart_resize(pixels.shape[2], pixels.shape[3], how.patch * how.merge, how.min_pixels, how.max_pixels)
     if (height, width) != tuple(pixels.shape[2:]):
         pixels = torch.nn.functional.interpolate(pixels, (height, width), mode="bicubic", antialias=True)
     mean = torch.tensor(how.mean) * 255.0
@@ -155,9 +151,18 @@ def preprocessing(folder: Path) -> Preprocessing:
     )
 
 
-def load(
-    folder: Path, plus: bool, device: torch.device, dtype: torch.dtype, check: Check, loaded: weights.Loaded
-) -> TextModel:
+def tokenizer(folder: Path) -> Tokenizer:
+    """The processor's tokenizer, which is the one that the stock pipelines use; else the one beside it.
+
+    Published directories differ: of those two folders, some have tokenizer.json only in the first.
+    """
+    for path in (folder / "processor" / "tokenizer.json", folder / "tokenizer" / "tokenizer.json"):
+        if path.is_file():
+            return Tokenizer.from_file(str(path))
+    raise WorkerError("weights_missing", "no processor/tokenizer.json in the model directory")
+
+
+def load(folder: Path, plus: bool, device: torch.device, dtype: torch.dtype, check: Check, loaded: weights.Loaded) -> TextModel:
     """Read tokenizer, processor and text_encoder of a model directory."""
     config = Qwen2_5_VLConfig.from_pretrained(folder / "text_encoder", local_files_only=True)
     with weights.without_memory():
@@ -165,5 +170,4 @@ def load(
     weights.load(encoder, weights.shards(folder / "text_encoder"), device, dtype, check, loaded, rename)
     for block in [*encoder.language_model.layers, *encoder.visual.blocks]:
         block.register_forward_pre_hook(lambda *_: check())
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer" / "tokenizer.json"))
-    return TextModel(encoder, tokenizer, preprocessing(folder / "processor"), config.image_token_id, plus)
+    return TextModel(encoder, tokenizer(folder), preprocessing(folder / "processor"), config.image_token_id, plus)

@@ -9,9 +9,7 @@ from pyruntime import weights
 from pyruntime.errors import Check
 
 
-def load(
-    folder: Path, device: torch.device, dtype: torch.dtype, check: Check, loaded: weights.Loaded
-) -> QwenImageTransformer2DModel:
+def load(folder: Path, device: torch.device, dtype: torch.dtype, check: Check, loaded: weights.Loaded) -> QwenImageTransformer2DModel:
     """Read the transformer of a model directory. Every block asks check before it works."""
     config = QwenImageTransformer2DModel.load_config(folder / "transformer", local_files_only=True)
     with weights.without_memory():

@@ -10,7 +10,7 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl_qwenimage import AutoencoderKLQwenImage, QwenImageCausalConv3d
 
 from pyruntime import weights
-from pyruntime.errors import Check
+from pyruntime.errors import Check, WorkerError
 
 # Side of a latent pixel in picture pixels, and of a patch in latent pixels.
 PATCH = 2
@@ -58,10 +58,13 @@ class VAE:
         return (moments.chunk(2, dim=1)[0] - self.mean) / self.std
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """Normalised latents (1, z, 1, h, w) -> pixels (1, 3, H, W) in -1..1."""
+        """Normalised latents (1, z, 1, h, w) -> pixels (1, 3, H, W) in -1..1; nan_output when one is not finite."""
         # Divided by the inverse, as the stock pipeline does: the same bits.
         raw = latents.to(self.mean.dtype) / (1.0 / self.std) + self.mean
-        return torch.clamp(self.model.decoder(self.model.post_quant_conv(raw)), -1.0, 1.0)[:, :, 0]
+        pixels = self.model.decoder(self.model.post_quant_conv(raw))
+        if not torch.isfinite(pixels).all():  # before the clamp, which makes white of infinity
+            raise WorkerError("nan_output", "the decoded picture holds numbers that are not finite")
+        return torch.clamp(pixels, -1.0, 1.0)[:, :, 0]
 
 
 def pack(latents: torch.Tensor) -> torch.Tensor:
@@ -78,9 +81,7 @@ def unpack(tokens: torch.Tensor, h: int, w: int) -> torch.Tensor:
     return patches.reshape(1, z, 1, h, w)
 
 
-def load(
-    folder: Path, device: torch.device, dtype: torch.dtype, check: Check, loaded: weights.Loaded, *, as_2d: bool = True
-) -> VAE:
+def load(folder: Path, device: torch.device, dtype: torch.dtype, check: Check, loaded: weights.Loaded, *, as_2d: bool = True) -> VAE:
     """Read the vae of a model directory. as_2d replaces every causal convolution by OneFrameConv."""
     config = AutoencoderKLQwenImage.load_config(folder / "vae", local_files_only=True)
     with weights.without_memory():

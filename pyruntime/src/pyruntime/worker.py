@@ -4,6 +4,7 @@ The main thread works; a reader thread takes lines and sets the cancel flag; a b
 broad `except` of the worker is here, and it makes a typed error.
 """
 
+import _thread
 import errno
 import os
 import queue
@@ -59,7 +60,8 @@ class Inbox:
         self._lock = threading.Lock()
         self._current: Key | None = None  # under _lock, as are the next two
         self._early: list[Key] = []
-        self._shutdown = False
+        self._stopping = False  # once true, no work runs to its end
+        self.told_to_stop = False
         self.flag = CancelFlag()
 
     def start(self) -> None:
@@ -78,6 +80,8 @@ class Inbox:
             if key in self._early:
                 self._early.remove(key)
                 self.flag.set()
+            if self._stopping:  # a shutdown that came while this attempt still waited in the queue
+                self.flag.set()
 
     def end(self) -> None:
         """The work on the attempt is over; a late cancel for it does nothing."""
@@ -85,32 +89,33 @@ class Inbox:
             self._current = None
             self.flag.clear()
 
-    def stop(self) -> None:
-        """Ask the running work to stop, whatever it is."""
-        self.flag.set()
-
     def _read(self) -> None:
         for line in self._lines:
             request = self._decode(line)
             if request is not None:
                 self._take(request)
-        self._queue.put(None)
-        if not self._shutdown:
+        self._stop()
+        if not self.told_to_stop:
             # The supervisor is gone. Work that does not notice its flag is ended with the process; a daemon thread that
             # only set a flag would never act under a long call.
-            self.flag.set()
             time.sleep(PARENT_GONE_S)
             os._exit(wire.EXIT_PARENT_GONE)
+
+    def _stop(self) -> None:
+        with self._lock:
+            self._stopping = True
+            self.flag.set()
+        self._queue.put(None)
 
     def _decode(self, line: bytes) -> Request | None:
         try:
             envelope = msgspec.json.decode(line, type=wire.Envelope)
             kind = wire.REQUESTS.get(envelope.t)
-            if kind is None or envelope.gen not in (0, self._generation):
+            if kind is None or envelope.gen != self._generation:
                 self._lines.drop()
                 return None
             return Request(envelope, msgspec.json.decode(line, type=kind))
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, ValueError, RecursionError):  # the last: [[[[[... in an unknown field
             self._lines.drop()
             return None
 
@@ -125,9 +130,8 @@ class Inbox:
                     else:
                         self._early = [*self._early, request.key][-EARLY_CANCELS_MAX:]
             case wire.Shutdown():
-                self._shutdown = True
-                self.flag.set()
-                self._queue.put(None)
+                self.told_to_stop = True
+                self._stop()
             case _:
                 self._queue.put(request)
 
@@ -140,7 +144,7 @@ class Worker:
         self._writer = writer
         self._model: Model | None = None
         self._device: Device
-        self._preview_side = 0
+        self._preview_side = self._max_pixels = 0
 
     def configure(self, request: wire.Configure, import_s: float) -> None:
         """Choose the device and say ready."""
@@ -151,7 +155,7 @@ class Worker:
         from pyruntime import device
 
         self._device = device.choose(request.device or "auto")
-        self._preview_side = request.preview_side
+        self._preview_side, self._max_pixels = request.preview_side, request.max_pixels
         if request.cpu_threads:
             torch.set_num_threads(request.cpu_threads)
         self._writer.send(
@@ -182,9 +186,7 @@ class Worker:
                 self._writer.send(wire.Unloaded(bytes=device.footprint()))
             case wire.Mem():
                 self._writer.send(
-                    wire.MemReport(
-                        bytes=device.footprint(), device_bytes=device.device_bytes(), device_max=device.device_max()
-                    )
+                    wire.MemReport(bytes=device.footprint(), device_bytes=device.device_bytes(), device_max=device.device_max())
                 )
             case _:
                 self._writer.send(wire.Log(level="warn", text=f"{request.envelope.t} is not expected now"))
@@ -246,7 +248,7 @@ class Worker:
                 self._phase = event.phase
             self._writer.send(event, *key)
 
-        result = edit.edit(request, self._model, emit, self._inbox.flag, self._preview_side)
+        result = edit.edit(request, self._model, emit, self._inbox.flag, self._preview_side, self._max_pixels)
         self._writer.send(result, *key)
 
 
@@ -263,9 +265,7 @@ def as_error(err: Exception, *, loading: bool) -> WorkerError:
             exit_code=wire.EXIT_OOM,  # what was allocated may stay stuck; a new process starts clean
         )
     if "CUDA error" in text or "device-side assert" in text:
-        return WorkerError(
-            "gpu_context", "the GPU gave up on this process", retryable=True, exit_code=wire.EXIT_GPU_CONTEXT
-        )
+        return WorkerError("gpu_context", "the GPU gave up on this process", retryable=True, exit_code=wire.EXIT_GPU_CONTEXT)
     if isinstance(err, OSError) and err.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return WorkerError("disk_full", "the disk is full")
     if loading and isinstance(err, OSError | ValueError):
@@ -295,6 +295,22 @@ def leave(writer: stdio.Writer, code: int, reason: str) -> typing.NoReturn:
     os._exit(code)
 
 
+def terminated(writer: stdio.Writer) -> None:
+    """SIGTERM: say bye and end, from a thread of its own.
+
+    The handler interrupts the main thread anywhere, also while it holds the writer's lock: a bye sent from here would
+    wait for itself. start_new_thread takes no lock that the main thread could hold.
+    """
+    _thread.start_new_thread(leave, (writer, wire.EXIT_BYE, "terminated"))
+
+
+def stopped(inbox: Inbox, writer: stdio.Writer) -> typing.NoReturn:
+    """No more requests: the supervisor said shutdown, or it is gone and there is nobody to say bye to."""
+    if inbox.told_to_stop:
+        leave(writer, wire.EXIT_BYE, "shutdown")
+    os._exit(wire.EXIT_PARENT_GONE)
+
+
 def fatal(writer: stdio.Writer, error: WorkerError, code: int) -> typing.NoReturn:
     """Say why the process cannot go on, and end it."""
     writer.send(wire.Fatal(code=error.code, message=error.message, exit=code))
@@ -304,7 +320,7 @@ def fatal(writer: stdio.Writer, error: WorkerError, code: int) -> typing.NoRetur
 def run(fd: int, writer: stdio.Writer) -> None:
     """Work until told to stop. Never returns normally."""
     inbox = Inbox(fd, writer, int(os.environ.get("QIE_GENERATION", "0")))
-    signal.signal(signal.SIGTERM, lambda *_: leave(writer, wire.EXIT_BYE, "terminated"))
+    signal.signal(signal.SIGTERM, lambda *_: terminated(writer))
     inbox.start()
     began = time.monotonic()
     try:
@@ -315,7 +331,7 @@ def run(fd: int, writer: stdio.Writer) -> None:
     worker = Worker(inbox, writer)
     request = inbox.get()
     if request is None:
-        leave(writer, wire.EXIT_BYE, "shutdown")
+        stopped(inbox, writer)
     if not isinstance(request.message, wire.Configure):
         fatal(writer, WorkerError("protocol", f"{request.envelope.t} came before configure"), wire.EXIT_PROTOCOL)
     try:
@@ -330,4 +346,4 @@ def run(fd: int, writer: stdio.Writer) -> None:
             worker.do(request)
         except SystemExit as stop:
             leave(writer, int(stop.code or 0), "error")
-    leave(writer, wire.EXIT_BYE, "shutdown")
+    stopped(inbox, writer)
