@@ -19,6 +19,7 @@ var mayImport = map[string]string{
 	"supervisor/model":  "supervisor/job",
 	"supervisor/host":   "supervisor/job",
 	"supervisor/config": "supervisor/job",
+	"supervisor/watch":  "",
 	// picture refuses with typed errors and tells notices.
 	"supervisor/picture":  "supervisor/job",
 	"web":                 "",
@@ -37,7 +38,7 @@ var mayImport = map[string]string{
 	"supervisor/worker/fakeworker": "supervisor/wire",
 	// 3
 	"supervisor": "supervisor/job supervisor/event supervisor/store supervisor/sched supervisor/plan supervisor/model " +
-		"supervisor/picture supervisor/host supervisor/worker",
+		"supervisor/picture supervisor/host supervisor/watch supervisor/worker",
 	// 4
 	"supervisor/supervisortest": "supervisor supervisor/job supervisor/event supervisor/store supervisor/model " +
 		"supervisor/worker supervisor/worker/fakeworker",

@@ -269,7 +269,7 @@ func (s *Supervisor) record(row *entry, attempt *store.Attempt) {
 	if err := s.store.Record(ctx, row.Row, attempt); err != nil {
 		// The truth in memory goes on; the next record of the job brings the row up to date.
 		s.log.Error("record job", "job", row.Job.ID, "err", err)
-		s.notice(job.Notice{Code: "store_failed", Message: "the state of a job could not be written: " +
+		s.Notice(job.Notice{Code: "store_failed", Message: "the state of a job could not be written: " +
 			job.AsError(err).Message})
 	}
 }
@@ -453,8 +453,8 @@ func (s *Supervisor) publishProgress(row *entry) {
 		Phase: j.Phase, Step: j.Step, Steps: j.Steps, Percent: j.Percent, ETA: j.ETA, Preview: j.Preview}})
 }
 
-// notice tells everybody something that belongs to no job.
-func (s *Supervisor) notice(n job.Notice) {
+// Notice tells everybody something that belongs to no job; a newer one of the same code takes the place of the older.
+func (s *Supervisor) Notice(n job.Notice) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.view.notices = noticed(s.view.notices, n)

@@ -19,6 +19,7 @@ import (
 	"qie/supervisor/model"
 	"qie/supervisor/plan"
 	"qie/supervisor/store"
+	"qie/supervisor/watch"
 	"qie/supervisor/worker"
 )
 
@@ -103,6 +104,10 @@ func Open(ctx context.Context, cfg Config) (*Supervisor, error) {
 	go s.loop()
 	go s.provision()
 	go s.gauge()
+	models := filepath.Join(s.cfg.Home, "models")
+	if err := watch.Folder(s.ctx, models, s.log, s.modelsChanged); err != nil {
+		s.log.Warn("new models are seen at the next start only", "err", err)
+	}
 	return s, nil
 }
 
@@ -274,6 +279,13 @@ func (s *Supervisor) Models() []model.Spec {
 		}
 	}
 	return specs
+}
+
+// modelsChanged tells pages that the list of models is another one.
+func (s *Supervisor) modelsChanged() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hub.Publish(event.Event{Type: event.TypeNotice, Notice: &job.Notice{Code: "models_changed", Message: "the list of models changed"}})
 }
 
 func modelView(m model.Spec) event.ModelView {

@@ -21,6 +21,9 @@ type app struct {
 	cfg  config.Config
 	// envHome is where the Python environments lie when that is not the data folder: the self-test has its own.
 	envHome string
+	// sources is where the settings came from, to look again.
+	sources      config.Sources
+	toldSettings string
 }
 
 // exitError carries the exit code of an error.
@@ -132,7 +135,8 @@ func (a *app) settings(cmd *cobra.Command) error {
 	if err != nil && a.data == "" && os.Getenv("QIE_HOME") == "" {
 		return fmt.Errorf("no home folder: %w; set QIE_HOME", err)
 	}
-	a.cfg, err = config.Load(config.Sources{Flags: flags, Env: os.Environ(), Checkout: checkout(), HomeDir: home})
+	a.sources = config.Sources{Flags: flags, Env: os.Environ(), Checkout: checkout(), HomeDir: home}
+	a.cfg, err = config.Load(a.sources)
 	if err != nil {
 		return exit(exitUsage, err)
 	}

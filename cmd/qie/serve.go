@@ -57,6 +57,7 @@ func (a *app) runServe(ctx context.Context, open bool) error {
 		return errors.Join(err, listener.Close())
 	}
 	a.welcome(ctx, l, open)
+	a.watchSettings(ctx, l)
 	select {
 	case <-ctx.Done():
 		a.out.say("\nstopping; what waits or runs goes on at the next start")
