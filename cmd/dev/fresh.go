@@ -21,7 +21,7 @@ var setupSteps = []struct{ name, done, begins string }{
 	{"Node packages", ".qie/stamps/packages", "page: fetching"},
 	{"page", ".qie/stamps/page", "page: building"},
 	{"program", ".qie/stamps/binary", "program: building"},
-	{"environment", "HOME/python/*/qie-complete", "environment: packages"},
+	{"environment", "HOME/python/*/qie-complete", "environment: Python packages"},
 	{"self-test", "HOME/run/self-test.json", "self-test: the demo"},
 }
 
@@ -188,7 +188,7 @@ func (f *freshClone) setupUntil(ctx context.Context, done string) (string, error
 	for poll := time.NewTicker(5 * time.Millisecond); ; {
 		if found, _ := filepath.Glob(pattern); len(found) > 0 {
 			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // it may have ended meanwhile
-			<-ended
+			_ = <-ended // killed
 			return output.String(), nil
 		}
 		select {

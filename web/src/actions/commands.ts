@@ -1,10 +1,11 @@
 import {
-  cancelJob, getGetResultUrl, getGetImageUrl, removeJob, restartWorker, retryJob, submitJob, unloadWorker, type Job,
+  cancelJob, getGetResultUrl, removeJob, restartWorker, retryJob, submitJob, unloadWorker, type Job,
 } from "../api/gen/qie"
 import { OFFLINE, RequestError } from "../api/request"
 import { readBoard } from "../live/board"
 import { submitted } from "../live/apply"
 import { remember } from "../live/connect"
+import { sourceUrl } from "../lib/addresses"
 import { sentenceOf } from "../lib/errors"
 import { pictures } from "../lib/files"
 import { fileName } from "../lib/format"
@@ -66,7 +67,7 @@ export const editResult = (job: Job): Promise<void> =>
 export const again = (job: Job): Promise<void> =>
   attempt(async () => {
     const files = await Promise.all(
-      job.images.map((image, n) => picture(getGetImageUrl(job.id, n), image.name ?? `photo-${n + 1}.png`)),
+      job.images.map((image, n) => picture(sourceUrl(job, n), image.name ?? `photo-${n + 1}.png`)),
     )
     setSources(files, slots())
     useUi.setState({ prompt: job.recipe.prompt, settings: settingsOf(job.recipe) })

@@ -20,8 +20,8 @@ export function chord(e: Press): string {
 /** isSingle: WCAG 2.1.4, a key without Ctrl or Command must be possible to switch off. */
 export const isSingle = (key: string): boolean => !key.startsWith("Mod+") && !key.startsWith("Alt+")
 
-export function find(pressed: string, list: readonly Action[] = actions): Action | undefined {
-  return list.find((action) => action.keys.includes(pressed))
+export function find(key: string, list: readonly Action[] = actions): Action | undefined {
+  return list.find((action) => action.keys.includes(key))
 }
 
 /** shown writes a key for people. */
@@ -39,19 +39,19 @@ function writes(target: EventTarget | null): boolean {
   return target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement || target.isContentEditable
 }
 
-export function listenToKeys(): () => void {
-  const pressed = (e: KeyboardEvent) => {
-    if (e.defaultPrevented || e.isComposing || e.repeat) return
-    const key = chord(e)
-    const action = find(key)
-    if (!action) return
-    if (isSingle(key) && (!useUi.getState().singleKeys || writes(e.target))) return
-    if (useUi.getState().panel !== null && action.name !== "theme") return
-    const now = situation()
-    if (!action.enabled(now)) return
-    e.preventDefault()
-    action.perform(now)
-  }
+function pressed(e: KeyboardEvent): void {
+  if (e.defaultPrevented || e.isComposing || e.repeat) return
+  const key = chord(e)
+  const action = find(key)
+  const { singleKeys, panel } = useUi.getState()
+  if (!action || panel !== null) return
+  if (isSingle(key) && (!singleKeys || writes(e.target))) return
+  const now = situation()
+  if (!action.enabled(now)) return
+  e.preventDefault()
+  action.perform(now)
+}
+
+export function listenToKeys(): void {
   addEventListener("keydown", pressed)
-  return () => removeEventListener("keydown", pressed)
 }

@@ -22,6 +22,8 @@ export function sentenceOf(error: unknown): Sentence {
 
 export const offline = (): Sentence => sentence({ code: OFFLINE, message: "" })
 
-function capital(text: string): string {
+/** The name of the program stays as it is written. */
+export function capital(text: string): string {
+  if (/^qie\b/.test(text)) return text
   return text.charAt(0).toUpperCase() + text.slice(1)
 }

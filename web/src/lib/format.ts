@@ -10,17 +10,21 @@ export function duration(s: number): string {
 }
 
 /** An estimate is rounded up to what it can honestly say. */
-function rough(s: number): string {
-  if (s < 90) return t("time.s", { n: Math.max(1, Math.ceil(s)) })
-  if (s < 5400) return t("time.min", { n: Math.ceil(s / 60) })
+function rough(s: number, unit = unitOf(s)): string {
+  if (unit === "s") return t("time.s", { n: Math.max(1, Math.ceil(s)) })
+  if (unit === "min") return t("time.min", { n: Math.max(1, Math.ceil(s / 60)) })
   return t("time.h", { n: Math.ceil(s / 360) / 10 })
 }
+
+/** Both ends of a range are said in one unit, that of the larger. */
+const unitOf = (s: number): "s" | "min" | "h" => (s < 120 ? "s" : s < 5400 ? "min" : "h")
 
 /** timeLeft says the range that the server measured, and nothing when it gave none. */
 export function timeLeft(eta_s: readonly number[] | undefined): string {
   const [low, high] = eta_s ?? []
   if (low === undefined || high === undefined || !Number.isFinite(low) || !Number.isFinite(high) || high <= 0) return ""
-  const [from, to] = [rough(low), rough(Math.max(low, high))]
+  const to = rough(Math.max(low, high))
+  const from = rough(low, unitOf(high))
   return from === to ? t("progress.left", { time: to }) : t("progress.left.range", { low: from, high: to })
 }
 

@@ -46,7 +46,7 @@ const en = {
   "action.canceling": "Canceling…",
   "action.download": "Download",
   "action.edit-result": "Edit this result",
-  "action.again": "Use these settings",
+  "action.again": "Use again",
   "action.retry": "Try again",
   "action.remove": "Remove",
   "action.remove.sure": "Remove for good?",

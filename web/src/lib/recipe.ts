@@ -13,9 +13,12 @@ export type Settings = {
 
 export const defaults: Settings = { steps: "", cfg: "", negative: "", seed: "", size: "auto", width: "", height: "" }
 
+function number(text: string): number | undefined {
+  return text.trim() === "" || Number.isNaN(Number(text)) ? undefined : Number(text)
+}
+
 /** recipeOf keeps only what the person set, so that the model's defaults stay the model's. */
 export function recipeOf(prompt: string, s: Settings): Recipe {
-  const number = (text: string) => (text.trim() === "" || Number.isNaN(Number(text)) ? undefined : Number(text))
   const steps = number(s.steps)
   const cfg = number(s.cfg)
   const seed = number(s.seed)

@@ -54,7 +54,7 @@ export function mergeJobs(live: Readonly<Record<string, Job>>, fetched: readonly
   for (const job of Object.values(live)) {
     if (byId.has(job.id) || job.recipe.prompt.toLowerCase().includes(needle)) byId.set(job.id, job)
   }
-  return [...byId.values()].sort(
+  return [...byId.values()].toSorted(
     (a, b) => Date.parse(b.created_at) - Date.parse(a.created_at) || (a.id < b.id ? -1 : 1),
   )
 }

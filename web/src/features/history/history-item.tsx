@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState } from "react"
 import { remove, retry } from "../../actions/commands"
-import { getGetImageUrl, type Job } from "../../api/gen/qie"
+import type { Job } from "../../api/gen/qie"
+import { resultUrl, sourceUrl } from "../../lib/addresses"
 import { clock, percent } from "../../lib/format"
 import { known, t } from "../../lib/i18n"
 import { useUi } from "../../lib/ui-store"
@@ -14,7 +15,7 @@ const sureFor_ms = 3_000
 export function HistoryItem({ job, selected }: { job: Job; selected: boolean }) {
   const { prompt } = job.recipe
   const state = known(`state.${job.state}`) ?? job.state
-  const picture = job.result ? `${job.result.url}?v=${job.result.sha256.slice(0, 8)}` : getGetImageUrl(job.id, 0)
+  const picture = resultUrl(job) ?? sourceUrl(job, 0)
   const ended = job.state === "failed" || job.state === "canceled"
   return (
     <div className={`group flex h-full items-center ${selected ? "bg-accent-soft" : "hover:bg-sunken"}`}>

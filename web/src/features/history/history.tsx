@@ -39,6 +39,7 @@ export function History() {
       {isError && <p role="status" className="px-3 py-2 text-bad">{t("history.failed")}</p>}
       {empty && <p className="px-3 py-6 text-center text-muted">{q ? t("history.none") : t("history.empty")}</p>}
       <div ref={box} className="min-h-0 flex-1 overflow-y-auto" tabIndex={jobs.length > 0 ? undefined : -1}>
+        {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-element-interactions -- the rows hold the focus, the list hears their arrow keys */}
         <ul className="relative" style={{ height: rows.getTotalSize() }} onKeyDown={moveFocus}>
           {items.map((row) => {
             const job = jobs[row.index]
@@ -60,7 +61,7 @@ export function History() {
 function moveFocus(e: React.KeyboardEvent<HTMLUListElement>): void {
   if (e.key !== "ArrowDown" && e.key !== "ArrowUp") return
   const all = [...e.currentTarget.querySelectorAll<HTMLElement>("[data-row]")]
-    .sort((a, b) => a.getBoundingClientRect().top - b.getBoundingClientRect().top)
+    .toSorted((a, b) => a.getBoundingClientRect().top - b.getBoundingClientRect().top)
   const i = all.findIndex((row) => row.parentElement?.contains(document.activeElement))
   const next = all[i + (e.key === "ArrowDown" ? 1 : -1)]
   if (!next) return

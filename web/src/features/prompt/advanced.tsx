@@ -5,12 +5,12 @@ import { defaults, type Settings } from "../../lib/recipe"
 import { useUi } from "../../lib/ui-store"
 import { Button } from "../../ui/button"
 
+const standard = (value: number) => t("advanced.default", { value })
 const set = (change: Partial<Settings>) => useUi.setState((ui) => ({ settings: { ...ui.settings, ...change } }))
 
 /** What most edits never need. An empty field is the model's default, and says which that is. */
 export function Advanced({ model }: { model: ModelView }) {
   const s = useUi((ui) => ui.settings)
-  const standard = (value: number) => t("advanced.default", { value })
   return (
     <div id="settings" className="grid grid-cols-2 gap-x-4 gap-y-3 rounded-lg border border-line bg-paper p-3 sm:grid-cols-4">
       <Field label={t("advanced.steps")}>

@@ -10,7 +10,7 @@ import { Icon } from "../../ui/icons"
 import { ProblemCard } from "../../ui/problem-card"
 import { Advanced } from "./advanced"
 
-const chipsShown = 10
+const chipsShown = 8
 
 /** Where the edit is written: photos, sentence, chips, settings, and the one button. */
 export function PromptDock({ sources }: { sources: ReactNode }) {

@@ -1,4 +1,4 @@
-import { useEffect, useRef } from "react"
+import { useCallback, useEffect, useRef } from "react"
 import { t } from "../../lib/i18n"
 
 type Props = { before: string; after: string; beforeAlt: string; afterAlt: string }
@@ -9,10 +9,10 @@ const start = 50
 export function Compare({ before, after, beforeAlt, afterAlt }: Props) {
   const box = useRef<HTMLDivElement>(null)
   const slider = useRef<HTMLInputElement>(null)
-  const show = (percent: number) => {
+  const show = useCallback((percent: number) => {
     box.current?.style.setProperty("--at", `${percent}%`)
     slider.current?.setAttribute("aria-valuetext", t("compare.value", { percent }))
-  }
+  }, [])
   useEffect(() => {
     // Held \ shows the original; letting go brings the slider back to where it was.
     const peek = (on: boolean) => (e: KeyboardEvent) => {
@@ -24,7 +24,7 @@ export function Compare({ before, after, beforeAlt, afterAlt }: Props) {
     addEventListener("keydown", peek(true), stop)
     addEventListener("keyup", peek(false), stop)
     return () => stop.abort()
-  }, [])
+  }, [show])
   return (
     <div ref={box} data-testid="compare" className="compare size-full">
       <img src={before} alt={beforeAlt} draggable={false} className="absolute inset-0 size-full object-contain" />

@@ -21,7 +21,7 @@ export function Preview({ job, attempt }: { job: string; attempt: number }) {
         loading = false
         if (!gone && wanted && wanted !== url) load()
       }
-      image.onload = () => {
+      image.addEventListener("load", () => {
         const target = canvas.current
         if (!gone && target && wanted !== "") {
           target.width = image.naturalWidth
@@ -30,8 +30,8 @@ export function Preview({ job, attempt }: { job: string; attempt: number }) {
           target.hidden = false
         }
         done()
-      }
-      image.onerror = done
+      })
+      image.addEventListener("error", done)
       image.src = url
     }
     hide()
@@ -47,5 +47,5 @@ export function Preview({ job, attempt }: { job: string; attempt: number }) {
       stop()
     }
   }, [job, attempt])
-  return <canvas ref={canvas} data-testid="preview" hidden role="img" aria-label={t("stage.preview")} className="absolute inset-0 size-full object-contain" />
+  return <canvas ref={canvas} data-testid="preview" hidden aria-label={t("stage.preview")} className="absolute inset-0 size-full" />
 }

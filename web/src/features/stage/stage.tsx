@@ -1,7 +1,8 @@
 import type { CSSProperties, ReactNode } from "react"
-import { getGetImageUrl, type Job } from "../../api/gen/qie"
+import type { Job } from "../../api/gen/qie"
 import { again, download, editResult, newEdit, pick, retry } from "../../actions/registry"
-import { sentence } from "../../lib/errors"
+import { resultUrl, sourceUrl } from "../../lib/addresses"
+import { capital, sentence } from "../../lib/errors"
 import { duration } from "../../lib/format"
 import { t } from "../../lib/i18n"
 import { useUi } from "../../lib/ui-store"
@@ -21,7 +22,7 @@ export function Stage() {
   const source = useUi((ui) => ui.sources[0])
   const job = useBoard((board) => (selected ? board.jobs[selected] : undefined)) ?? null
   return (
-    <section aria-label={t("app.stage")} data-testid="drop" className="flex min-h-72 flex-1 flex-col bg-stage lg:min-h-0">
+    <section aria-label={t("app.stage")} data-testid="drop" className="flex h-[70dvh] shrink-0 flex-col bg-stage lg:h-auto lg:min-h-0 lg:flex-1 lg:shrink">
       {job ? <JobStage job={job} /> : (
         <Frame>{source ? <Photo key={source.id} url={source.url} name={source.file.name} /> : <Welcome />}</Frame>
       )}
@@ -30,7 +31,7 @@ export function Stage() {
 }
 
 function Frame({ children }: { children: ReactNode }) {
-  return <div className="grid min-h-64 flex-1 place-items-center p-4 [container-type:size] lg:min-h-0">{children}</div>
+  return <div className="min-h-0 flex-1 p-4"><div className="grid size-full place-items-center [container-type:size]">{children}</div></div>
 }
 
 function JobStage({ job }: { job: Job }) {
@@ -38,14 +39,15 @@ function JobStage({ job }: { job: Job }) {
   const size = job.result ?? image
   const ratio = { "--ratio": size ? size.width / size.height : 1 } as CSSProperties
   const name = image?.name ?? t("stage.photo")
-  const before = getGetImageUrl(job.id, 0)
+  const before = sourceUrl(job, 0)
+  const after = resultUrl(job)
   return (
     <>
-      <div className="min-h-64 flex-1 p-4 lg:min-h-0">
-        <div className="grid size-full min-h-60 place-items-center [container-type:size]">
+      <div className="min-h-0 flex-1 p-4">
+        <div className="grid size-full place-items-center [container-type:size]">
           <div className="fit relative overflow-hidden rounded-md bg-sunken shadow-lg" style={ratio}>
-            {job.result ? (
-              <Compare key={job.id + job.result.sha256} before={before} after={`${job.result.url}?v=${job.result.sha256.slice(0, 8)}`}
+            {after ? (
+              <Compare key={after} before={before} after={after}
                 beforeAlt={t("stage.source", { name })} afterAlt={t("stage.result", { prompt: job.recipe.prompt })} />
             ) : (
               <>
@@ -83,7 +85,7 @@ function Foot({ job }: { job: Job }) {
     )
   }
   if (!job.result) return <ProgressLine key={job.id} job={job} />
-  const took = Object.entries(job.timings).reduce((sum, [phase, s]) => (phase === "wait" ? sum : sum + s), 0)
+  const took = seconds(job.started_at, job.finished_at)
   const facts = [
     t("result.facts", { width: job.result.width, height: job.result.height }),
     job.steps > 0 && t("result.steps", { n: job.steps }),
@@ -103,6 +105,10 @@ function Foot({ job }: { job: Job }) {
   )
 }
 
+function seconds(from: string | undefined, to: string | undefined): number {
+  return from && to ? (Date.parse(to) - Date.parse(from)) / 1000 : 0
+}
+
 function Bar({ children, testId }: { children: ReactNode; testId?: string }) {
   return (
     <div data-testid={testId} className="flex flex-wrap items-center gap-2 rounded-lg border border-line bg-raised px-3 py-2">{children}</div>
@@ -113,7 +119,7 @@ function Notices({ job }: { job: Job }) {
   return job.notices.map((notice) => (
     <p key={notice.code + notice.message} data-testid="notice" data-code={notice.code}
       className="flex items-start gap-2 rounded-lg border border-line bg-warn-soft px-3 py-2">
-      <Icon name="info" className="mt-0.5" />{notice.message.charAt(0).toUpperCase() + notice.message.slice(1)}
+      <Icon name="info" className="mt-0.5" />{capital(notice.message)}
     </p>
   ))
 }

@@ -1,4 +1,5 @@
 import { startWorker } from "../../actions/commands"
+import { capital } from "../../lib/errors"
 import { t } from "../../lib/i18n"
 import { useBoard } from "../../live/board"
 import { useStatus } from "../../live/status"
@@ -12,7 +13,7 @@ export function ReadyBanner() {
   const lost = useStatus((s) => s.connection === "lost")
   const left = useCountdown(board?.worker ?? null)
   if (lost) {
-    return <Banner tone="bad"><p>{t("connection.lost.detail")}</p></Banner>
+    return <Banner tone="bad"><p role="status">{t("connection.lost.detail")}</p></Banner>
   }
   if (!board) return null
   const { worker, reasons, notices } = board
@@ -24,26 +25,24 @@ export function ReadyBanner() {
         <Banner tone={worker.state === "broken" || !starting ? "warn" : "info"}>
           <div className="min-w-0 flex-1" data-testid="not-ready">
             <p className="font-medium">{troubled ? t("worker.label", { state: words(worker, left) }) : t("ready.title")}</p>
-            {reasons.map((reason) => <p key={reason.code + reason.message}>{sentenceCase(reason.message)}</p>)}
+            {reasons.map((reason) => <p key={reason.code + reason.message} role="status">{capital(reason.message)}</p>)}
             <p className="text-muted">{t("ready.queue")}</p>
           </div>
           {troubled && <Button icon="retry" onClick={() => void startWorker()}>{t("worker.restart")}</Button>}
         </Banner>
       )}
       {notices.map((notice) => (
-        <Banner key={notice.code + notice.message} tone="warn"><p data-testid="notice">{notice.message}</p></Banner>
+        <Banner key={notice.code + notice.message} tone="warn"><p data-testid="notice">{capital(notice.message)}</p></Banner>
       ))}
     </>
   )
 }
 
-const sentenceCase = (text: string) => text.charAt(0).toUpperCase() + text.slice(1)
-
 const tones = { info: "bg-sunken", warn: "bg-warn-soft", bad: "bg-bad-soft" } as const
 
 function Banner({ tone, children }: { tone: keyof typeof tones; children: React.ReactNode }) {
   return (
-    <div role="status" className={`flex items-start gap-3 border-b border-line px-4 py-2 ${tones[tone]}`}>
+    <div className={`flex items-start gap-3 border-b border-line px-4 py-2 ${tones[tone]}`}>
       <Icon name={tone === "info" ? "info" : "warn"} className="mt-0.5 size-4" />
       {children}
     </div>

@@ -78,7 +78,7 @@ function Doctor() {
         {findings.map((f) => (
           <li key={f.name + f.text} className="flex gap-2">
             <span className={`font-mono ${tones[f.level]}`} aria-hidden="true">{marks[f.level]}</span>
-            <span>{f.text}{f.fix && <code className="block font-mono text-xs text-muted">{f.fix}</code>}</span>
+            <span>{f.text}{f.fix && <span className="block text-xs text-muted">{f.fix}</span>}</span>
           </li>
         ))}
       </ul>
