@@ -127,7 +127,6 @@ const en = {
   "history.none": "No edit has these words.",
   "history.loading": "Loading…",
   "history.failed": "The history could not be read.",
-  "history.open": "Show “{prompt}”, {state}",
   "history.remove": "Remove “{prompt}”",
   "history.retry": "Try “{prompt}” again",
 

@@ -19,7 +19,7 @@ export function HistoryItem({ job, selected }: { job: Job; selected: boolean }) 
   const ended = job.state === "failed" || job.state === "canceled"
   return (
     <div className={`group flex h-full items-center ${selected ? "bg-accent-soft" : "hover:bg-sunken"}`}>
-      <button type="button" data-row aria-current={selected ? "true" : undefined} aria-label={t("history.open", { prompt, state })}
+      <button type="button" data-row aria-current={selected ? "true" : undefined} title={prompt}
         onClick={() => useUi.setState({ selected: job.id, problem: null })}
         className="flex h-full min-w-0 flex-1 items-center gap-3 px-3 text-left outline-offset-[-2px]">
         <img src={picture} alt="" loading="lazy" decoding="async" className="size-14 shrink-0 rounded-md bg-sunken object-cover" />

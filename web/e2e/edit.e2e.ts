@@ -1,0 +1,238 @@
+import { readFile } from "node:fs/promises"
+import { createRequire } from "node:module"
+import { join } from "node:path"
+import type { Browser, Page } from "playwright-core"
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest"
+import { byId, newPage, openBrowser, shoot, type Watched } from "./browser"
+import { comparedWithGrey } from "./pixels"
+import { photos, Server, until } from "./server"
+
+/** Enough steps that something can happen in mid-job. */
+const longSteps = 8
+const photo = join(photos, "coffee.jpg")
+
+let server: Server
+let browser: Browser
+let watched: Watched | null = null
+
+beforeAll(async () => {
+  server = await Server.start()
+  browser = await openBrowser()
+})
+
+afterAll(async () => {
+  await browser?.close()
+  await server?.stop()
+})
+
+afterEach(async () => {
+  await watched?.page.context().close()
+  watched = null
+})
+
+async function open(options: Parameters<typeof newPage>[2] = {}): Promise<Page> {
+  watched = await newPage(browser, server.url, options)
+  await connected(watched.page)
+  return watched.page
+}
+
+const connected = (page: Page) => page.locator('[data-testid="connection"][data-status="live"]').waitFor()
+const itemOf = (page: Page, id: string, state: string) =>
+  page.locator(`[data-testid="history-item"][data-job-id="${id}"][data-state="${state}"]`)
+
+/** begin sends an edit and gives the id of its job. */
+async function begin(page: Page, prompt: string, steps?: number): Promise<string> {
+  await byId(page, "file-input").setInputFiles(photo)
+  await byId(page, "prompt").fill(prompt)
+  if (steps) {
+    if (!(await page.getByLabel("Steps").isVisible())) await page.getByRole("button", { name: "Settings", exact: true }).click()
+    await page.getByLabel("Steps").fill(String(steps))
+  }
+  const answer = page.waitForResponse((r) => r.url().endsWith("/api/v1/jobs") && r.request().method() === "POST")
+  await byId(page, "run").click()
+  return ((await (await answer).json()) as { id: string }).id
+}
+
+/** inMidJob waits until steps are really computed. */
+const inMidJob = (id: string) =>
+  until("the job computes steps", async () => {
+    const { state, step, phase } = await server.job(id)
+    if (state === "failed" || state === "succeeded") throw new Error(`qie ended the job too early: ${state}`)
+    return state === "running" && phase === "denoise" && step >= 1
+  })
+
+async function seriousViolations(page: Page): Promise<string[]> {
+  const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8")
+  await page.evaluate(axe)
+  return page.evaluate(async () => {
+    type Axe = { run: (of: Document) => Promise<{ violations: { id: string; impact: string; nodes: { html: string }[] }[] }> }
+    const { violations } = await (globalThis as unknown as { axe: Axe }).axe.run(document)
+    return violations
+      .filter((v) => v.impact === "serious" || v.impact === "critical")
+      .map((v) => `${v.id}: ${v.nodes.map((n) => n.html.slice(0, 120)).join(" | ")}`)
+  })
+}
+
+test("a first visit shows where to begin, asks nobody else and writes no error", async () => {
+  const page = await open()
+  await page.getByText("Drop a photo here").waitFor()
+  expect(await byId(page, "notice").first().innerText()).toContain("demo model")
+  await shoot(page, "first-run")
+  await server.ready()
+  await byId(page, "not-ready").waitFor({ state: "detached" })
+  expect(await byId(page, "run").isDisabled()).toBe(true)
+  expect(watched?.errors).toEqual([])
+  expect(watched?.foreign).toEqual([])
+})
+
+test("a photo becomes black and white, at its own size", async () => {
+  const page = await open()
+  const id = await begin(page, "make it black and white")
+  await byId(page, "phase").waitFor()
+  await byId(page, "preview").waitFor({ state: "visible" })
+  await shoot(page, "preview")
+  await byId(page, "result").waitFor({ timeout: 60_000 })
+  const job = await server.job(id)
+  const size = await page.locator("#prompt").evaluate(() => {
+    const thumb = document.querySelector<HTMLImageElement>("figure img")
+    return { width: thumb?.naturalWidth, height: thumb?.naturalHeight }
+  })
+  const got = await comparedWithGrey(page, `/api/v1/jobs/${id}/images/1`, job.result?.url ?? "")
+  expect({ width: got.width, height: got.height }).toEqual(size)
+  expect(got.psnr_db).toBeGreaterThanOrEqual(24)
+  const drawn = await byId(page, "compare").locator("img").evaluateAll((all) => all.map((img) => (img as HTMLImageElement).naturalWidth))
+  expect(drawn).toEqual([size.width, size.width])
+  await shoot(page, "result")
+  expect(watched?.errors).toEqual([])
+  expect(watched?.foreign).toEqual([])
+})
+
+test("a result is compared by keys, downloaded, and edited again", async () => {
+  const page = await open()
+  await page.locator('[data-testid="history-item"][data-state="succeeded"] [data-row]').first().click()
+  const slider = page.getByRole("slider", { name: "Compare before and after" })
+  await slider.focus()
+  await page.keyboard.press("Home")
+  expect(await byId(page, "compare").evaluate((box) => box.style.getPropertyValue("--at"))).toBe("0%")
+  await page.keyboard.down("\\")
+  expect(await byId(page, "compare").evaluate((box) => box.style.getPropertyValue("--at"))).toBe("100%")
+  await page.keyboard.up("\\")
+  const download = page.waitForEvent("download")
+  await page.getByRole("button", { name: "Download" }).click()
+  expect((await readFile(await (await download).path())).byteLength).toBeGreaterThan(10_000)
+  await page.getByRole("button", { name: "Edit this result" }).click()
+  await page.getByRole("img", { name: /coffee-edited/ }).waitFor()
+  expect(await page.locator("figure img").count()).toBe(1)
+})
+
+test("an edit is canceled in mid-job", async () => {
+  const page = await open()
+  const id = await begin(page, "make it sepia", 60)
+  await inMidJob(id)
+  await byId(page, "cancel").click()
+  await itemOf(page, id, "canceled").waitFor({ timeout: 20_000 })
+  expect((await server.job(id)).state).toBe("canceled")
+  await shoot(page, "canceled")
+  const item = itemOf(page, id, "canceled")
+  await item.hover()
+  await item.getByRole("button", { name: /^Remove “/ }).click()
+  await item.getByRole("button", { name: "Remove for good?" }).click()
+  await item.waitFor({ state: "detached" })
+})
+
+test("a reload in mid-job shows the same job, and its end", async () => {
+  const page = await open()
+  const id = await begin(page, "make it darker", longSteps)
+  await inMidJob(id)
+  await page.reload()
+  await byId(page, "progress").waitFor()
+  await page.locator('[data-testid="phase"]', { hasText: "step" }).waitFor()
+  await shoot(page, "reloaded")
+  await itemOf(page, id, "succeeded").waitFor({ timeout: 90_000 })
+  await byId(page, "result").waitFor()
+})
+
+test("a worker killed in mid-job costs a try, not the job", async () => {
+  const page = await open()
+  const id = await begin(page, "make it warmer", longSteps)
+  await inMidJob(id)
+  const { worker } = await server.state()
+  if (!worker.pid) throw new Error("the worker has no process id")
+  process.kill(worker.pid, "SIGKILL")
+  await itemOf(page, id, "queued").or(itemOf(page, id, "dispatched")).or(itemOf(page, id, "running")).first().waitFor()
+  await until("a second try", async () => (await server.job(id)).attempt === 2)
+  await page.locator('[data-testid="progress"]', { hasText: "try 2" }).waitFor({ timeout: 60_000 })
+  await shoot(page, "second-try")
+  await itemOf(page, id, "succeeded").waitFor({ timeout: 90_000 })
+  expect(await byId(page, "notice").allInnerTexts()).toEqual(expect.arrayContaining([expect.stringMatching(/again|retried|worker/i)]))
+})
+
+test("qie killed in mid-job and started again: the page comes back by itself and the job ends well", async () => {
+  const page = await open()
+  const id = await begin(page, "make it cooler", longSteps)
+  await inMidJob(id)
+  await server.killAndRestart(async () => {
+    await page.locator('[data-testid="connection"][data-status="lost"]').waitFor()
+    await shoot(page, "lost")
+  })
+  await connected(page)
+  await itemOf(page, id, "succeeded").waitFor({ timeout: 110_000 })
+  await byId(page, "result").waitFor()
+  await shoot(page, "after-restart")
+})
+
+test("what cannot be done is said in words, with the next action", async () => {
+  const page = await open()
+  await byId(page, "file-input").setInputFiles({ name: "note.txt", mimeType: "text/plain", buffer: Buffer.from("hello") })
+  expect(await byId(page, "error").innerText()).toMatch(/cannot be edited[\s\S]*Next: Use JPEG/)
+  await byId(page, "file-input").setInputFiles({ name: "broken.png", mimeType: "image/png", buffer: Buffer.from("no picture") })
+  await byId(page, "prompt").fill("make it sepia")
+  await byId(page, "run").click()
+  await page.locator('[data-testid="error"][data-code^="image_"]').first().waitFor()
+  await byId(page, "file-input").setInputFiles(photo)
+  await page.getByRole("button", { name: "Settings", exact: true }).click()
+  await page.getByLabel("Steps").fill("500")
+  await byId(page, "run").click()
+  await page.locator('[data-testid="error"][data-code="out_of_range"]').waitFor()
+  expect(await byId(page, "error").innerText()).toContain("500")
+  await shoot(page, "error")
+})
+
+test("an edit by keyboard alone", async () => {
+  const page = await open()
+  const chooser = page.waitForEvent("filechooser")
+  const button = page.getByRole("button", { name: "Choose a photo" })
+  for (let i = 0; i < 30 && !(await button.evaluate((b) => b === document.activeElement)); i++) await page.keyboard.press("Tab")
+  expect(await button.evaluate((b) => getComputedStyle(b).outlineStyle)).toBe("solid")
+  await page.keyboard.press("Enter")
+  await (await chooser).setFiles(photo)
+  await page.getByRole("img", { name: "The photo: coffee.jpg" }).waitFor()
+  await page.keyboard.press("p")
+  await page.keyboard.type("invert the colors")
+  await page.keyboard.press("Control+Enter")
+  await byId(page, "result").waitFor({ timeout: 60_000 })
+})
+
+for (const colorScheme of ["light", "dark"] as const) {
+  test(`nothing seriously inaccessible in ${colorScheme}`, async () => {
+    const page = await open({ colorScheme })
+    expect(await seriousViolations(page)).toEqual([])
+    await page.locator('[data-testid="history-item"][data-state="succeeded"] [data-row]').first().click()
+    await byId(page, "result").waitFor()
+    await page.keyboard.press(",")
+    expect(await seriousViolations(page)).toEqual([])
+    await shoot(page, `result-${colorScheme}`)
+    for (const [key, name] of [["?", "Keyboard shortcuts"], ["i", "System"]] as const) {
+      await page.locator("body").press(key)
+      await page.getByRole("dialog", { name }).waitFor()
+      await page.getByText("Data folder").or(page.getByText("Single-key shortcuts")).first().waitFor()
+      expect(await seriousViolations(page)).toEqual([])
+      await shoot(page, `${name.split(" ")[0]?.toLowerCase()}-${colorScheme}`)
+      await page.keyboard.press("Escape")
+      await page.getByRole("dialog").waitFor({ state: "detached" })
+    }
+    await page.setViewportSize({ width: 390, height: 844 })
+    expect(await seriousViolations(page)).toEqual([])
+    await shoot(page, `phone-${colorScheme}`)
+  })
+}

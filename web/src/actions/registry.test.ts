@@ -1,0 +1,53 @@
+import { beforeAll, expect, test, vi } from "vitest"
+import type { Job } from "../api/gen/qie"
+
+vi.stubGlobal("localStorage", { getItem: () => null })
+vi.stubGlobal("sessionStorage", { getItem: () => null })
+let registry: typeof import("./registry")
+let keys: typeof import("./keys")
+beforeAll(async () => {
+  registry = await import("./registry")
+  keys = await import("./keys")
+})
+
+const job = (state: string) => ({ id: state, state }) as Job
+const at = (change: object) =>
+  registry.situationOf({ ready: true, sources: 1, prompt: "make it sepia", sending: false, selected: null, jobs: [], ...change })
+
+test("names and keys are used once", () => {
+  const names = registry.actions.map((a) => a.name)
+  const pressed = registry.actions.flatMap((a) => a.keys)
+  expect(new Set(names).size).toBe(names.length)
+  expect(new Set(pressed).size).toBe(pressed.length)
+})
+
+test.each([
+  [{ key: "Enter", ctrlKey: true }, "run"], [{ key: "Enter", metaKey: true }, "run"], [{ key: "X", shiftKey: true }, "cancel"],
+  [{ key: "x" }, undefined], [{ key: "?", shiftKey: true }, "help"], [{ key: "/" }, "search"], [{ key: "e" }, "edit-result"],
+  [{ key: "e", ctrlKey: true }, undefined], [{ key: "R", shiftKey: true }, "retry"], [{ key: "r" }, "again"],
+])("%j means %s", (press, name) => {
+  const full = { ctrlKey: false, metaKey: false, altKey: false, shiftKey: false, ...press }
+  expect(keys.find(keys.chord(full))?.name).toBe(name)
+})
+
+test("run needs a photo, a sentence and a server, and is sent once", () => {
+  expect(registry.run.enabled(at({}))).toBe(true)
+  for (const change of [{ ready: false }, { sources: 0 }, { prompt: "  " }, { sending: true }]) {
+    expect(registry.run.enabled(at(change))).toBe(false)
+  }
+})
+
+test("cancel means the job on the stage, else the one that runs", () => {
+  const [queued, running, done] = [job("queued"), job("running"), job("succeeded")]
+  expect(at({ selected: queued, jobs: [running, queued] }).stoppable).toBe(queued)
+  expect(at({ selected: done, jobs: [running, done] }).stoppable).toBe(running)
+  expect(registry.cancel.enabled(at({ selected: done, jobs: [done] }))).toBe(false)
+  expect(registry.cancel.enabled(at({ jobs: [job("canceling")] }))).toBe(false)
+})
+
+test("a result can be downloaded and edited, a failure tried again", () => {
+  expect(registry.download.enabled(at({ selected: job("succeeded") }))).toBe(true)
+  expect(registry.editResult.enabled(at({ selected: job("running") }))).toBe(false)
+  expect(registry.retry.enabled(at({ selected: job("failed") }))).toBe(true)
+  expect(registry.retry.enabled(at({ selected: job("succeeded") }))).toBe(false)
+})

@@ -1,0 +1,10 @@
+import { getGetImageUrl, type Job } from "../api/gen/qie"
+
+/** The server counts a job's sources from 1. */
+const first = 1
+
+/** sourceUrl of source i, counted as arrays do. */
+export const sourceUrl = (job: Job, i: number): string => getGetImageUrl(job.id, first + i)
+
+/** resultUrl changes when the picture does, so that a retried job never shows an old one. */
+export const resultUrl = (job: Job): string | null => (job.result ? `${job.result.url}?v=${job.result.sha256.slice(0, 8)}` : null)
