@@ -133,6 +133,10 @@ test("an edit is canceled in mid-job", async () => {
   await itemOf(page, id, "canceled").waitFor({ timeout: 20_000 })
   expect((await server.job(id)).state).toBe("canceled")
   await shoot(page, "canceled")
+  await page.getByRole("button", { name: "Try again", exact: true }).click()
+  await byId(page, "progress").waitFor()
+  await page.locator("body").press("Shift+X")
+  await byId(page, "progress").waitFor({ state: "detached", timeout: 20_000 })
   const item = itemOf(page, id, "canceled")
   await item.hover()
   await item.getByRole("button", { name: /^Remove “/ }).click()
@@ -162,6 +166,11 @@ test("a worker killed in mid-job costs a try, not the job", async () => {
   await itemOf(page, id, "queued").or(itemOf(page, id, "dispatched")).or(itemOf(page, id, "running")).first().waitFor()
   await until("a second try", async () => (await server.job(id)).attempt === 2)
   await page.locator('[data-testid="progress"]', { hasText: "try 2" }).waitFor({ timeout: 60_000 })
+  const inSight = await byId(page, "progress").evaluate((line) => {
+    const box = line.getBoundingClientRect()
+    return box.width > 0 && document.elementFromPoint(box.x + box.width / 2, box.y + box.height - 2)?.closest("[data-testid=progress]") === line
+  })
+  expect(inSight).toBe(true)
   await shoot(page, "second-try")
   await itemOf(page, id, "succeeded").waitFor({ timeout: 90_000 })
   expect(await byId(page, "notice").allInnerTexts()).toEqual(expect.arrayContaining([expect.stringMatching(/again|retried|worker/i)]))

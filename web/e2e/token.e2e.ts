@@ -3,11 +3,12 @@ import type { Browser } from "playwright-core"
 import { byId, newPage, openBrowser, shoot } from "./browser"
 import { Server } from "./server"
 
+const token = "correct horse battery staple"
 let server: Server
 let browser: Browser
 
 beforeAll(async () => {
-  server = await Server.start({ QIE_TOKEN: "correct horse" })
+  server = await Server.start({ QIE_TOKEN: token })
   browser = await openBrowser()
 })
 
@@ -17,7 +18,7 @@ afterAll(async () => {
 })
 
 test("a page whose token is gone asks for it, and goes on", async () => {
-  const { page } = await newPage(browser, `${server.url}/?token=correct+horse`)
+  const { page } = await newPage(browser, `${server.url}/?token=${encodeURIComponent(token)}`)
   const live = page.locator('[data-testid="connection"][data-status="live"]')
   await live.waitFor()
   expect(new URL(page.url()).search).toBe("")
@@ -29,10 +30,10 @@ test("a page whose token is gone asks for it, and goes on", async () => {
   await dialog.getByRole("button", { name: "Unlock" }).click()
   await byId(page, "error").waitFor()
   await shoot(page, "token")
-  await dialog.getByLabel("Token").fill("correct horse")
+  await dialog.getByLabel("Token").fill(token)
   await dialog.getByRole("button", { name: "Unlock" }).click()
   await dialog.waitFor({ state: "detached" })
   await live.waitFor()
   const stored = await page.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage }))
-  expect(stored).not.toContain("horse")
+  expect(stored).not.toContain(token)
 })

@@ -123,9 +123,8 @@ function useFirstSelection(): void {
   useEffect(() => {
     if (!jobs || done.current) return
     done.current = true
-    const { selected } = useUi.getState()
-    if (selected && jobs[selected]) return
+    if (useUi.getState().selected) return
     const open = Object.values(jobs).find((job) => !hasEnded(job))
-    useUi.setState({ selected: open?.id ?? null })
+    if (open) useUi.setState({ selected: open.id })
   }, [jobs])
 }

@@ -2,7 +2,7 @@ import type { Job } from "../api/gen/qie"
 import { fileName } from "../lib/format"
 import type { PlainKey } from "../lib/i18n"
 import { isDark, useUi } from "../lib/ui-store"
-import { mergeJobs, readBoard } from "../live/board"
+import { keepJob, readBoard, readHistory, readJob } from "../live/board"
 import { hasEnded, isActive } from "../live/progress"
 import * as commands from "./commands"
 
@@ -127,9 +127,9 @@ export function situation(): Situation {
   const board = readBoard()
   const ui = useUi.getState()
   const jobs = board ? Object.values(board.jobs) : []
-  const selected = (ui.selected && board?.jobs[ui.selected]) || null
   return situationOf({
-    ready: board !== null, sources: ui.sources.length, prompt: ui.prompt, sending: ui.sending, selected, jobs,
+    ready: board !== null, sources: ui.sources.length, prompt: ui.prompt, sending: ui.sending,
+    selected: readJob(ui.selected), jobs,
   })
 }
 
@@ -140,12 +140,12 @@ export function situationOf(at: Omit<Situation, "stoppable"> & { jobs: readonly 
 }
 
 function step(by: 1 | -1): void {
-  const board = readBoard()
-  if (!board) return
-  const jobs = mergeJobs(board.jobs, [], "")
+  const jobs = readHistory()
   const i = jobs.findIndex((job) => job.id === useUi.getState().selected)
   const next = jobs[Math.max(0, Math.min(jobs.length - 1, i + by))]
-  if (next) useUi.setState({ selected: next.id, problem: null })
+  if (!next) return
+  keepJob(next)
+  useUi.setState({ selected: next.id, problem: null })
 }
 
 function save(job: Job): void {

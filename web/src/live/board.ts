@@ -1,10 +1,11 @@
 import { useInfiniteQuery, useQuery, type InfiniteData } from "@tanstack/react-query"
-import { listJobs, type Job, type JobPage } from "../api/gen/qie"
+import { getJob, listJobs, type Job, type JobPage } from "../api/gen/qie"
 import { queryClient } from "../lib/query-client"
 import type { Board } from "./apply"
 
 export const boardKey = ["board"] as const
 export const jobsKey = ["jobs"] as const
+const jobKey = (id: string) => ["job", id] as const
 const pageSize = 50
 
 export function readBoard(): Board | null {
@@ -22,6 +23,31 @@ export function useBoard<T>(pick: (board: Board) => T): T | null {
   return data ?? null
 }
 
+/** readJob finds a job: the live one, else the one that keep or useJob put aside. */
+export function readJob(id: string | null): Job | null {
+  if (id === null) return null
+  return readBoard()?.jobs[id] ?? queryClient.getQueryData<Job>(jobKey(id)) ?? null
+}
+
+/** keepJob remembers an old job that the live state no longer carries. */
+export function keepJob(job: Job): void {
+  queryClient.setQueryData(jobKey(job.id), job)
+}
+
+/** useJob gives the live job, else asks for it: an old one, or the one of before a reload. */
+export function useJob(id: string | null): { job: Job | null; gone: boolean } {
+  const live = useBoard((board) => (id === null ? null : (board.jobs[id] ?? null)))
+  const known = useBoard(() => true) ?? false
+  const old = useQuery({
+    queryKey: jobKey(id ?? ""),
+    queryFn: ({ signal }) => getJob(id ?? "", { signal }),
+    enabled: known && id !== null && live === null,
+    retry: false,
+  })
+  if (id === null) return { job: null, gone: false }
+  return { job: live ?? old.data ?? null, gone: live === null && old.isError }
+}
+
 /** useHistory pages through all jobs, newest first; the live stream patches what was fetched. */
 export function useHistory(q: string) {
   return useInfiniteQuery({
@@ -35,8 +61,15 @@ export function useHistory(q: string) {
 
 type Pages = InfiniteData<JobPage, string>
 
+/** readHistory is every job that the page has seen, newest first. */
+export function readHistory(): Job[] {
+  const pages = queryClient.getQueryData<Pages>([...jobsKey, ""])?.pages ?? []
+  return mergeJobs(readBoard()?.jobs ?? {}, pages.flatMap((page) => page.jobs), "")
+}
+
 /** patchHistory replaces (or, with null, removes) one job in every list that was fetched. */
 export function patchHistory(id: string, job: Job | null): void {
+  if (job === null) queryClient.removeQueries({ queryKey: jobKey(id) })
   queryClient.setQueriesData<Pages>({ queryKey: jobsKey }, (data) => {
     if (!data?.pages.some((page) => page.jobs.some((j) => j.id === id))) return data
     const pages = data.pages.map((page) => ({

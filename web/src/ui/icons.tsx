@@ -22,9 +22,10 @@ const paths = {
 
 export type IconName = keyof typeof paths
 
-export function Icon({ name, className = "size-4" }: { name: IconName; className?: string }) {
+export function Icon({ name, className = "" }: { name: IconName; className?: string }) {
+  const size = /\bsize-/.test(className) ? "" : "size-4"
   return (
-    <svg viewBox="0 0 20 20" className={`shrink-0 ${className}`} fill="none" stroke="currentColor" strokeWidth="1.500"
+    <svg viewBox="0 0 20 20" className={`shrink-0 ${size} ${className}`} fill="none" stroke="currentColor" strokeWidth="1.500"
       strokeLinecap="round" strokeLinejoin="round" aria-hidden="true">
       <path d={paths[name]} />
     </svg>

@@ -5,6 +5,7 @@ import { resultUrl, sourceUrl } from "../../lib/addresses"
 import { clock, percent } from "../../lib/format"
 import { known, t } from "../../lib/i18n"
 import { useUi } from "../../lib/ui-store"
+import { keepJob } from "../../live/board"
 import { isActive, progressBook } from "../../live/progress"
 import { IconButton } from "../../ui/button"
 
@@ -20,7 +21,10 @@ export function HistoryItem({ job, selected }: { job: Job; selected: boolean }) 
   return (
     <div className={`group flex h-full items-center ${selected ? "bg-accent-soft" : "hover:bg-sunken"}`}>
       <button type="button" data-row aria-current={selected ? "true" : undefined} title={prompt}
-        onClick={() => useUi.setState({ selected: job.id, problem: null })}
+        onClick={() => {
+          keepJob(job)
+          useUi.setState({ selected: job.id, problem: null })
+        }}
         className="flex h-full min-w-0 flex-1 items-center gap-3 px-3 text-left outline-offset-[-2px]">
         <img src={picture} alt="" loading="lazy" decoding="async" className="size-14 shrink-0 rounded-md bg-sunken object-cover" />
         <span className="min-w-0 flex-1">

@@ -12,7 +12,7 @@ const sayEvery_ms = 10_000
 export function Announcer() {
   const line = useRef<HTMLParagraphElement>(null)
   const selected = useUi((ui) => ui.selected)
-  const state = useBoard((board) => (selected ? board.jobs[selected]?.state : undefined))
+  const state = useBoard((board) => (selected ? (board.jobs[selected]?.state ?? null) : null))
   useEffect(() => {
     const say = (text: string | null) => { if (line.current && text) line.current.textContent = text }
     say(state ? known(`said.${state}`) : null)

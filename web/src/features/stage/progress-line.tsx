@@ -3,6 +3,7 @@ import type { Job, Progress } from "../../api/gen/qie"
 import { percent, timeLeft } from "../../lib/format"
 import { known, t } from "../../lib/i18n"
 import { progressBook } from "../../live/progress"
+import { useStatus } from "../../live/status"
 
 /** Phase, step, percent and time left. They come many times a second and are written to the page without React. */
 export function ProgressLine({ job }: { job: Job }) {
@@ -11,6 +12,7 @@ export function ProgressLine({ job }: { job: Job }) {
   const phase = useRef<HTMLSpanElement>(null)
   const facts = useRef<HTMLSpanElement>(null)
   const { id, state, attempt, position } = job
+  const lost = useStatus((s) => s.connection === "lost")
   useEffect(() => {
     const show = (p: Progress | null) => {
       const n = p ? percent(p.percent) : 0
@@ -27,10 +29,10 @@ export function ProgressLine({ job }: { job: Job }) {
     return progressBook.watch(id, show)
   }, [id, state, attempt, position])
   return (
-    <div data-testid="progress" data-state={state} className="rounded-lg border border-line bg-raised px-3 py-2.5">
+    <div data-testid="progress" data-state={state} className={`rounded-lg border border-line bg-raised px-3 py-2.5 ${lost ? "text-muted" : ""}`}>
       <div className="mb-2 flex items-baseline justify-between gap-4 tabular-nums">
         <span ref={phase} data-testid="phase" className="font-medium" />
-        <span ref={facts} className="text-right text-xs text-muted" />
+        <span ref={facts} hidden={lost} className="text-right text-xs text-muted" />
       </div>
       <div ref={track} role="progressbar" aria-label={t("progress.label")} aria-valuemin={0} aria-valuemax={100}
         className="h-1.5 overflow-hidden rounded-full bg-sunken">

@@ -1,4 +1,4 @@
-import type { CSSProperties, ReactNode } from "react"
+import { useEffect, type CSSProperties, type ReactNode } from "react"
 import type { Job } from "../../api/gen/qie"
 import { again, download, editResult, newEdit, pick, retry } from "../../actions/registry"
 import { resultUrl, sourceUrl } from "../../lib/addresses"
@@ -6,7 +6,7 @@ import { capital, sentence } from "../../lib/errors"
 import { duration } from "../../lib/format"
 import { t } from "../../lib/i18n"
 import { useUi } from "../../lib/ui-store"
-import { useBoard } from "../../live/board"
+import { useJob } from "../../live/board"
 import { hasEnded } from "../../live/progress"
 import { ActionButton } from "../../ui/button"
 import { Icon } from "../../ui/icons"
@@ -20,7 +20,10 @@ import { ProgressLine } from "./progress-line"
 export function Stage() {
   const selected = useUi((ui) => ui.selected)
   const source = useUi((ui) => ui.sources[0])
-  const job = useBoard((board) => (selected ? board.jobs[selected] : undefined)) ?? null
+  const { job, gone } = useJob(selected)
+  useEffect(() => {
+    if (gone) useUi.setState({ selected: null })
+  }, [gone])
   return (
     <section aria-label={t("app.stage")} data-testid="drop" className="flex h-[70dvh] shrink-0 flex-col bg-stage lg:h-auto lg:min-h-0 lg:flex-1 lg:shrink">
       {job ? <JobStage job={job} /> : (

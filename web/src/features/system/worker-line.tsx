@@ -3,12 +3,14 @@ import type { Worker } from "../../api/gen/qie"
 import { bytes } from "../../lib/format"
 import { known, t } from "../../lib/i18n"
 import { useBoard } from "../../live/board"
+import { useStatus } from "../../live/status"
 
 /** The worker's state in a word or two. */
 export function WorkerLine() {
   const worker = useBoard((board) => board.worker)
   const left = useCountdown(worker)
-  if (!worker) return null
+  const lost = useStatus((s) => s.connection === "lost")
+  if (!worker || lost) return null // what was true a while ago is not shown as now
   return (
     <span data-testid="worker" data-state={worker.state} className="hidden text-xs text-muted tabular-nums md:inline">
       {t("worker.label", { state: words(worker, left) })}
