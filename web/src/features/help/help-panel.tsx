@@ -17,19 +17,19 @@ export function HelpPanel() {
         {groups.map((group) => (
           <section key={group}>
             <h3 className="mb-1 text-xs font-medium text-muted">{t(group)}</h3>
-            <dl className="grid grid-cols-[1fr_auto] gap-x-4">
+            <dl className="grid grid-cols-[1fr_auto]">
               {actions.filter((action) => action.group === group).map((action) => (
                 <Fragment key={action.name}>
-                  <dt className="border-b border-line py-1">{t(action.label)}</dt>
-                  <dd className="border-b border-line py-1 text-right">
+                  <dt className="border-b border-line py-0.5">{t(action.label)}</dt>
+                  <dd className="border-b border-line py-0.5 text-right">
                     {action.keys.map((key) => <Key key={key} text={shown(key)} />)}
                   </dd>
                 </Fragment>
               ))}
               {group === "group.view" && (
                 <>
-                  <dt className="border-b border-line py-1">{t("action.peek")}</dt>
-                  <dd className="border-b border-line py-1 text-right"><Key text="\" /></dd>
+                  <dt className="border-b border-line py-0.5">{t("action.peek")}</dt>
+                  <dd className="border-b border-line py-0.5 text-right"><Key text="\" /></dd>
                 </>
               )}
             </dl>

@@ -8,6 +8,7 @@ import { useUi } from "../../lib/ui-store"
 import { keepJob } from "../../live/board"
 import { isActive, progressBook } from "../../live/progress"
 import { IconButton } from "../../ui/button"
+import { Picture } from "../../ui/picture"
 
 const tones: Record<string, string> = { succeeded: "text-good", failed: "text-bad", running: "text-accent", dispatched: "text-accent" }
 const sureFor_ms = 3_000
@@ -26,7 +27,7 @@ export function HistoryItem({ job, selected }: { job: Job; selected: boolean }) 
           useUi.setState({ selected: job.id, problem: null })
         }}
         className="flex h-full min-w-0 flex-1 items-center gap-3 px-3 text-left outline-offset-[-2px]">
-        <img src={picture} alt="" loading="lazy" decoding="async" className="size-14 shrink-0 rounded-md bg-sunken object-cover" />
+        <Picture src={picture} alt="" lazy className="size-14 shrink-0 rounded-md bg-sunken object-cover" />
         <span className="min-w-0 flex-1">
           <span className="line-clamp-2 leading-snug">{prompt}</span>
           <span className="flex gap-2 text-xs text-muted tabular-nums">

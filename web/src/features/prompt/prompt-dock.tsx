@@ -22,20 +22,20 @@ export function PromptDock({ sources }: { sources: ReactNode }) {
     <section aria-label={t("prompt.label")} className="shrink-0 border-t border-line bg-raised px-4 py-3">
       <div className="mx-auto max-w-4xl space-y-2.5">
         {problem && <ProblemCard problem={problem} onDismiss={() => useUi.setState({ problem: null })} />}
-        <div className="flex items-stretch gap-3">
+        <div className="flex flex-wrap items-stretch gap-3 sm:flex-nowrap">
           {sources}
-          <div className="min-w-0 flex-1">
+          <div className="order-first min-w-0 basis-full sm:order-none sm:flex-1 sm:basis-auto">
             <label htmlFor="prompt" className="sr-only">{t("prompt.label")}</label>
             <textarea id="prompt" data-testid="prompt" value={prompt} rows={2} maxLength={8000}
               placeholder={`${t("prompt.label")} ${t("prompt.placeholder", { example })}`}
               onChange={(e) => useUi.setState({ prompt: e.target.value })}
               className="h-18 w-full resize-none rounded-lg border border-line bg-paper px-3 py-2 text-[15px] leading-snug hover:border-line-strong" />
           </div>
-          <div className="flex w-28 flex-col gap-2">
+          <div className="flex min-w-28 flex-1 flex-col gap-2 sm:w-28 sm:flex-none">
             <ActionButton action={run} look="primary" testId="run" className="!h-auto flex-1" />
             {stoppable && <ActionButton action={cancel} look="danger" icon="stop" testId="cancel" />}
             {!stoppable && (
-              <p aria-hidden="true" className="text-center text-xs text-muted">{sending ? t("action.run.sending") : shown("Mod+Enter")}</p>
+              <p aria-hidden="true" className="text-center text-xs text-muted max-sm:hidden">{sending ? t("action.run.sending") : shown("Mod+Enter")}</p>
             )}
           </div>
         </div>

@@ -10,6 +10,7 @@ import { useJob } from "../../live/board"
 import { hasEnded } from "../../live/progress"
 import { ActionButton } from "../../ui/button"
 import { Icon } from "../../ui/icons"
+import { Picture } from "../../ui/picture"
 import { ProblemCard } from "../../ui/problem-card"
 import { Compare } from "./compare"
 import { Photo } from "./photo"
@@ -25,7 +26,7 @@ export function Stage() {
     if (gone) useUi.setState({ selected: null })
   }, [gone])
   return (
-    <section aria-label={t("app.stage")} data-testid="drop" className="flex h-[70dvh] shrink-0 flex-col bg-stage lg:h-auto lg:min-h-0 lg:flex-1 lg:shrink">
+    <section aria-label={t("app.stage")} data-testid="drop" className="flex h-[60dvh] shrink-0 flex-col bg-stage lg:h-auto lg:min-h-0 lg:flex-1 lg:shrink">
       {job ? <JobStage job={job} /> : (
         <Frame>{source ? <Photo key={source.id} url={source.url} name={source.file.name} /> : <Welcome />}</Frame>
       )}
@@ -54,7 +55,7 @@ function JobStage({ job }: { job: Job }) {
                 beforeAlt={t("stage.source", { name })} afterAlt={t("stage.result", { prompt: job.recipe.prompt })} />
             ) : (
               <>
-                <img src={before} alt={t("stage.source", { name })} className="size-full object-contain" draggable={false} />
+                <Picture src={before} alt={t("stage.source", { name })} className="size-full object-contain" />
                 {!hasEnded(job) && <Preview key={job.id} job={job.id} attempt={job.attempt} />}
               </>
             )}
@@ -87,7 +88,7 @@ function Foot({ job }: { job: Job }) {
       </Bar>
     )
   }
-  if (!job.result) return <ProgressLine key={job.id} job={job} />
+  if (!job.result) return <ProgressLine key={`${job.id} ${job.attempt}`} job={job} />
   const took = seconds(job.started_at, job.finished_at)
   const facts = [
     t("result.facts", { width: job.result.width, height: job.result.height }),

@@ -6,6 +6,7 @@ import { bytes, duration } from "../../lib/format"
 import { t } from "../../lib/i18n"
 import { useUi } from "../../lib/ui-store"
 import { useBoard } from "../../live/board"
+import { useStatus } from "../../live/status"
 import { Button } from "../../ui/button"
 import { Dialog } from "../../ui/dialog"
 import { findingsOf } from "./findings"
@@ -13,7 +14,8 @@ import { useCountdown, words } from "./worker-line"
 
 /** What a person may know of program and machine; every number is measured. */
 export function SystemPanel() {
-  const open = useUi((ui) => ui.panel === "system")
+  const locked = useStatus((s) => s.locked)
+  const open = useUi((ui) => ui.panel === "system") && !locked
   return (
     <Dialog open={open} onClose={() => useUi.setState({ panel: null })} title={t("system.title")}>
       {open && <Facts />}
