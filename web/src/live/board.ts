@@ -1,5 +1,6 @@
 import { useInfiniteQuery, useQuery, type InfiniteData } from "@tanstack/react-query"
 import { getJob, listJobs, type Job, type JobPage } from "../api/gen/qie"
+import { RequestError } from "../api/request"
 import { queryClient } from "../lib/query-client"
 import type { Board } from "./apply"
 
@@ -45,7 +46,7 @@ export function useJob(id: string | null): { job: Job | null; gone: boolean } {
     retry: false,
   })
   if (id === null) return { job: null, gone: false }
-  return { job: live ?? old.data ?? null, gone: live === null && old.isError }
+  return { job: live ?? old.data ?? null, gone: live === null && old.error instanceof RequestError && old.error.status === 404 }
 }
 
 /** useHistory pages through all jobs, newest first; the live stream patches what was fetched. */
