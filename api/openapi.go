@@ -64,7 +64,7 @@ func describeRaw(doc *huma.OpenAPI) {
 	for _, r := range []struct{ path, id, summary string }{
 		{"/api/v1/jobs/{id}/result", "getResult", "The finished picture"},
 		{"/api/v1/jobs/{id}/preview", "getPreview", "The newest preview"},
-		{"/api/v1/jobs/{id}/images/{n}", "getImage", "A source, upright, from 0"},
+		{"/api/v1/jobs/{id}/images/{n}", "getImage", "A source, upright, from 1"},
 	} {
 		op := &huma.Operation{Method: http.MethodGet, Path: r.path, OperationID: r.id, Summary: r.summary,
 			Parameters: []*huma.Param{param("id", "path", "string")}, Responses: pictures()}

@@ -87,6 +87,11 @@ func (s *server) guard(next http.Handler) http.Handler {
 				return
 			}
 			if !s.authorized(r) {
+				if r.Method == http.MethodGet && r.URL.Path == "/" && strings.Contains(r.Header.Get("Accept"), "text/html") {
+					s.metrics.answered(http.StatusUnauthorized)
+					askToken(w)
+					return
+				}
 				h.Set("WWW-Authenticate", `Bearer realm="qie"`)
 				refuse(job.CodeUnauthorized, "this needs the token that qie printed at its start")
 				return

@@ -64,6 +64,20 @@ func (s *server) asset(c *gin.Context, name string) bool {
 	return true
 }
 
+// tokenPage is what a browser without the cookie sees: the page itself needs the token for everything that it loads.
+const tokenPage = `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>qie</title><style>body{font:16px system-ui;max-width:26rem;margin:20vh auto;padding:0 1rem}input,button{font:inherit;padding:.5rem}</style>
+<h1>qie</h1><form method="get" action="/"><p><label for="token">The token that qie printed at its start</label></p>
+<p><input id="token" name="token" type="password" autocomplete="off" required autofocus> <button>Open</button></p></form></html>`
+
+func askToken(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Content-Security-Policy", strings.Replace(pagePolicy, "form-action 'none'", "form-action 'self'", 1))
+	w.WriteHeader(http.StatusUnauthorized)
+	_, _ = w.Write([]byte(tokenPage)) // the client may be gone
+}
+
 var docsPage = template.Must(template.New("docs").Parse(`<!doctype html><html lang="en"><meta charset="utf-8"><title>qie API</title>
 <style>body{font:16px system-ui;max-width:60rem;margin:2rem auto;padding:0 1rem}td{padding:.3rem .8rem .3rem 0}</style>
 <h1>qie API</h1><p>The whole document: <a href="/openapi.json">/openapi.json</a> (OpenAPI 3.1).</p><table>

@@ -13,6 +13,9 @@ import (
 	"time"
 )
 
+// shownLines of a failed part are printed.
+const shownLines = 80
+
 // part is one line of the check: a command, with what it needs in its environment.
 type part struct {
 	name string
@@ -31,7 +34,7 @@ func parts() []part {
 		{name: "golangci-lint", run: []string{".qie/tools/bin/golangci-lint", "run", "./..."}},
 		{name: "build for macOS", run: []string{"go", "vet", "./..."}, env: []string{"GOOS=darwin", "GOARCH=arm64", "CGO_ENABLED=0"}},
 		{name: "ruff", run: []string{tool("ruff"), "check", "--config", "pyruntime/pyproject.toml", "pyruntime"}},
-		{name: "basedpyright", run: []string{python, "-m", "basedpyright", "-p", "pyruntime"}},
+		{name: "basedpyright", run: []string{python, "-m", "basedpyright", "-p", "pyruntime", "--pythonpath", python, "--level", "error"}},
 		{name: "tsc", run: []string{"npm", "run", "types"}, dir: "web"},
 		{name: "oxlint", run: []string{"npm", "run", "lint"}, dir: "web"},
 		{name: "vitest", run: []string{"npm", "test"}, dir: "web"},
@@ -104,7 +107,13 @@ func (p part) check(ctx context.Context) error {
 	}
 	fmt.Printf("%-18s %6.1f s  %s\n", p.name, time.Since(start).Seconds(), word)
 	if err != nil {
-		fmt.Println(output.String())
+		_ = os.WriteFile(filepath.Join(".qie", "check.log"), output.Bytes(), 0o600) // the end is shown anyway
+		lines := strings.Split(strings.TrimSpace(output.String()), "\n")
+		if cut := len(lines) - shownLines; cut > 0 {
+			fmt.Printf("(%d lines before this; all of them in .qie/check.log)\n", cut)
+			lines = lines[cut:]
+		}
+		fmt.Println(strings.Join(lines, "\n"))
 	}
 	return err
 }

@@ -188,7 +188,7 @@ func (f *freshClone) setupUntil(ctx context.Context, done string) (string, error
 	for poll := time.NewTicker(5 * time.Millisecond); ; {
 		if found, _ := filepath.Glob(pattern); len(found) > 0 {
 			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // it may have ended meanwhile
-			_ = <-ended // killed
+			_ = <-ended                                         // killed
 			return output.String(), nil
 		}
 		select {
