@@ -6,7 +6,6 @@ Knows torch, not models. MPS before CUDA before CPU, because a Mac has no CUDA a
 import dataclasses
 import resource
 import sys
-import typing
 
 import torch
 
@@ -62,7 +61,7 @@ def footprint() -> int:
 def device_bytes() -> int:
     """Bytes that torch holds on the accelerator; 0 on CPU or before the first use."""
     if torch.backends.mps.is_available():
-        return typing.cast(int, torch.mps.driver_allocated_memory())
+        return torch.mps.driver_allocated_memory()
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         return torch.cuda.memory_reserved()
     return 0
@@ -71,7 +70,7 @@ def device_bytes() -> int:
 def device_max() -> int:
     """Bytes that the accelerator should hold at most; 0 when there is no such limit."""
     if torch.backends.mps.is_available():
-        return typing.cast(int, torch.mps.recommended_max_memory())
+        return torch.mps.recommended_max_memory()
     if torch.cuda.is_available():
         return torch.cuda.get_device_properties(0).total_memory
     return 0

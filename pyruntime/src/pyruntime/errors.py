@@ -45,7 +45,7 @@ class CancelFlag:
             self._watch()
 
     @contextlib.contextmanager
-    def watched(self, watch: "Check") -> collections.abc.Iterator[None]:
+    def watched(self, watch: "Check") -> collections.abc.Generator[None]:
         """Call watch at every check inside: how a phase of one long call tells how far it is."""
         self._watch = watch
         try:

@@ -60,14 +60,14 @@ def verify(path: Path) -> int:
 
 
 @contextlib.contextmanager
-def without_memory() -> collections.abc.Iterator[None]:
+def without_memory() -> collections.abc.Generator[None]:
     """Build modules whose parameters take no memory. Buffers stay real: the rotary tables are not in any file."""
     register = torch.nn.Module.register_parameter
 
     def on_meta(module: torch.nn.Module, name: str, param: torch.nn.Parameter | None) -> None:
         register(module, name, param)
         if param is not None:
-            module._parameters[name] = torch.nn.Parameter(param.to("meta"), requires_grad=False)
+            module._parameters[name] = torch.nn.Parameter(param.to("meta"), requires_grad=False)  # pyright: ignore[reportPrivateUsage]
 
     torch.nn.Module.register_parameter = on_meta  # type: ignore[method-assign]
     try:
@@ -119,4 +119,4 @@ def load(
 
 def _assign(module: torch.nn.Module, key: str, tensor: torch.Tensor) -> None:
     owner, _, leaf = key.rpartition(".")
-    module.get_submodule(owner)._parameters[leaf] = torch.nn.Parameter(tensor, requires_grad=False)
+    setattr(module.get_submodule(owner), leaf, torch.nn.Parameter(tensor, requires_grad=False))

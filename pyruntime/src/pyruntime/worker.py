@@ -324,7 +324,9 @@ def run(fd: int, writer: stdio.Writer) -> None:
     inbox.start()
     began = time.monotonic()
     try:
-        from pyruntime import edit, model  # noqa: F401 (torch and the model classes come in here)
+        from pyruntime import edit, model  # torch and the model classes come in here
+
+        _ = edit, model
     except Exception as err:
         fatal(writer, WorkerError("env_broken", f"cannot import {type(err).__name__}: {err}"), wire.EXIT_IMPORT)
     import_s = time.monotonic() - began
