@@ -33,9 +33,10 @@ FRACTION_STEP = 0.1
 def edit(request: wire.Generate, model: Model, emit: Emit, flag: CancelFlag, preview_side: int = 0, max_pixels: int = 0) -> wire.Result:
     """Run one attempt and give its result; the picture lies at request.result_path, synced.
 
-    Raises WorkerError (input_bad, too_many_pixels, prompt_too_long, nan_output), OSError or Cancelled; then there is no
+    Raises WorkerError (input_bad, out_of_range, too_many_pixels, prompt_too_long, nan_output), OSError or Cancelled; then there is no
     file. preview_side 0 means no previews, max_pixels 0 no limit of ours.
     """
+    check_ranges(request, 2 * model.vae.scale)
     clock = Clock()
     with torch.inference_mode():
         emit(wire.Phase(phase="encode"))  # 1. sources (H, W, 3), text (1, T, width), references (1, R, 64)
@@ -110,6 +111,19 @@ class Clock:
     def timings(self) -> list[wire.Timing]:
         """What was measured, in order."""
         return self._timings
+
+
+def check_ranges(request: wire.Generate, grid: int) -> None:
+    """out_of_range for what would otherwise fail somewhere inside torch. grid: pixels per token of the transformer."""
+    least = {"steps": 1, "work_width": grid, "work_height": grid, "out_width": 1, "out_height": 1, "ref_area": 1}
+    for name, minimum in least.items():
+        if (value := getattr(request, name)) < minimum:
+            raise WorkerError("out_of_range", f"{name} is {value}, at least {minimum} is needed")
+    if request.work_width % grid or request.work_height % grid:
+        size = f"{request.work_width} x {request.work_height}"
+        raise WorkerError("out_of_range", f"the working size {size} is no multiple of {grid}")
+    if not -(1 << 63) <= request.seed < 1 << 63:
+        raise WorkerError("out_of_range", "the seed has more than 64 bits")
 
 
 def read_sources(request: wire.Generate, max_pixels: int) -> list[Image.Image]:
