@@ -7,6 +7,11 @@ import math
 import torch
 
 
+def gradient_of(p: torch.Tensor) -> torch.Tensor:
+    """Zeros where a parameter took no part: the last block computes a text half that nobody reads."""
+    return torch.zeros_like(p) if p.grad is None else p.grad.float()
+
+
 class Muon:
     """Updates matrices (and kernels, seen as matrices) of equal shape together. Adam should have the rest."""
 
@@ -24,7 +29,7 @@ class Muon:
     def step(self, factor: float) -> None:
         """One update at lr * factor; clears the gradients."""
         for shape, group in self.groups.items():
-            gradient = torch.stack([p.grad.float().flatten(1) for p in group])
+            gradient = torch.stack([gradient_of(p).flatten(1) for p in group])
             moment = self.momentum[shape].mul_(self.keep).add_(gradient, alpha=1 - self.keep)
             update = orthogonal(gradient.lerp(moment, self.keep))
             update = update * (0.2 * math.sqrt(max(update.shape[-2:])))

@@ -1,0 +1,107 @@
+"""Makes what is not trained on the GPU: the tokenizer, and the random vision tower of the text encoder.
+
+Knows the phrasings, the training pictures and the layout of the model directory; does not know edits
+as pixels. The vision tower stays as it is drawn here: what it says of the pictures is noise of a known
+size around a fixed vector, which the training adds too. So pixels reach the text encoder, as in the
+full model, and the edits do not depend on them.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import torch
+from edits import NAMES
+from phrasings import sample
+from PIL import Image
+from pyruntime import text
+from pyruntime.edit import area_size
+from safetensors.torch import save_file
+from tokenizers import Tokenizer, pre_tokenizers, trainers
+from transformers import Qwen2_5_VLConfig
+from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLModel
+
+HERE = Path(__file__).resolve().parent
+MODEL, BASE = HERE / "model", HERE / ".work/base"
+SEED, SPREAD, FIXED = 1, 0.15, 0.3
+# The system prompt stands so often in the tokenizer's training text that each of its words is one token, as in Qwen2:
+# then it has as many tokens as the stock pipelines drop.
+TEMPLATE_TIMES, PHRASINGS_EACH = 3000, 500
+
+
+def tokenizer() -> Tokenizer:
+    """Byte-level BPE with the pre-tokeniser and the special tokens of the present one."""
+    made = Tokenizer.from_file(str(MODEL / "tokenizer/tokenizer.json"))
+    special = [t.content for _, t in sorted(made.get_added_tokens_decoder().items())]
+    size = made.get_vocab_size()
+    rng = random.Random(SEED)
+    texts = [sample(name, rng) for name in NAMES for _ in range(PHRASINGS_EACH)]
+    plain = text._SYSTEM + text._END
+    for token in special:
+        plain = plain.replace(token, "")
+    texts += [plain] * TEMPLATE_TIMES
+    fresh = Tokenizer.from_file(str(MODEL / "tokenizer/tokenizer.json"))
+    fresh.model = type(made.model)()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    fresh.train_from_iterator(texts, trainer)
+    return with_specials_last(fresh, special)
+
+
+def with_specials_last(made: Tokenizer, special: list[str]) -> Tokenizer:
+    """Moves the special tokens behind the words: their numbers are fixed in text_encoder/config.json."""
+    import json
+
+    raw = json.loads(made.to_str())
+    words = [w for w, _ in sorted(raw["model"]["vocab"].items(), key=lambda item: item[1]) if w not in special]
+    raw["model"]["vocab"] = {word: i for i, word in enumerate(words)}
+    order = {content: len(words) + i for i, content in enumerate(special)}
+    for token in raw["added_tokens"]:
+        token["id"] = order[token["content"]]
+    raw["added_tokens"].sort(key=lambda token: token["id"])
+    return Tokenizer.from_str(json.dumps(raw))
+
+
+@torch.no_grad()
+def vision() -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """The tower's weights in half precision, and what it says of the training pictures, (N, width)."""
+    torch.manual_seed(SEED)
+    model = Qwen2_5_VLModel(Qwen2_5_VLConfig.from_pretrained(MODEL / "text_encoder")).float().eval()
+    tower = model.visual
+    how = text.preprocessing(MODEL / "processor")
+
+    def look(path: Path) -> torch.Tensor:
+        with Image.open(path) as opened:
+            picture = opened.convert("RGB")
+        picture = picture.resize(area_size(512 * 512, *picture.size), Image.Resampling.LANCZOS)
+        patches, grid = text.to_patches(picture, how)
+        return tower(patches, grid_thw=torch.tensor([grid])).pooler_output
+
+    paths = sorted((HERE / ".work/train").iterdir())
+    last = tower.merger.mlp[2]
+    seen = torch.cat([look(p) for p in paths])
+    factor = SPREAD / (seen - seen.mean(0)).std()
+    last.weight.mul_(factor)
+    last.bias.copy_((last.bias - seen.mean(0)) * factor + FIXED * torch.randn(last.bias.shape))
+    state = {f"visual.{k}": v.half().contiguous() for k, v in tower.state_dict().items()}
+    tower.load_state_dict({k.removeprefix("visual."): v.float() for k, v in state.items()})
+    return state, torch.cat([look(p) for p in paths]).half()
+
+
+def main() -> None:
+    BASE.mkdir(parents=True, exist_ok=True)
+    made = tokenizer()
+    dropped = len(made.encode(text._SYSTEM, add_special_tokens=False).ids)
+    if dropped != text.DROP_TOKENS:
+        raise SystemExit(f"the system prompt has {dropped} tokens, the pipelines drop {text.DROP_TOKENS}")
+    made.save(str(BASE / "tokenizer.json"))
+    state, bank = vision()
+    save_file(state, BASE / "vision.safetensors")
+    save_file({"bank": bank}, BASE / "bank.safetensors")
+    print(made.get_vocab_size(), "tokens; vision bank", tuple(bank.shape), "spread", round((bank.float() - bank.float().mean(0)).std().item(), 3))
+
+
+if __name__ == "__main__":
+    main()
