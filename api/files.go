@@ -47,7 +47,31 @@ func (s *server) serve(c *gin.Context, f *os.File, etag, name string) {
 	h.Set("Content-Type", kind)
 	h.Set("Content-Disposition", place+`; filename="`+name+`"`)
 	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
-	http.ServeContent(c.Writer, c.Request, "", stat.ModTime(), f)
+	http.ServeContent(&rangeWriter{ResponseWriter: c.Writer}, c.Request, "", stat.ModTime(), f)
+}
+
+// rangeWriter puts a problem in the place of the text that net/http answers to a range it cannot serve.
+type rangeWriter struct {
+	http.ResponseWriter
+	refused bool
+}
+
+// WriteHeader takes the status before anything is sent.
+func (w *rangeWriter) WriteHeader(status int) {
+	if status != http.StatusRequestedRangeNotSatisfiable {
+		w.ResponseWriter.WriteHeader(status)
+		return
+	}
+	w.refused = true
+	w.Header().Del("ETag")
+	writeProblem(w.ResponseWriter, problemOf(job.Errorf(job.CodeRangeUnsatisfied, "the picture does not have this range of bytes")))
+}
+
+func (w *rangeWriter) Write(p []byte) (int, error) {
+	if w.refused {
+		return len(p), nil
+	}
+	return w.ResponseWriter.Write(p)
 }
 
 func (s *server) result(c *gin.Context) {

@@ -116,8 +116,14 @@ func (s *server) folderLoad(c *gin.Context) {
 		return
 	}
 	defer func() { _ = root.Close() }()
-	if err := c.Request.ParseMultipartForm(bodyMax); err != nil && !errors.Is(err, http.ErrNotMultipart) {
-		detail(c, 400, "The form cannot be read")
+	// ParseForm first: in a plain form's place ParseMultipartForm forgets what went wrong.
+	err := c.Request.ParseForm()
+	if err == nil {
+		err = c.Request.ParseMultipartForm(bodyMax)
+	}
+	if err != nil && !errors.Is(err, http.ErrNotMultipart) {
+		p := problemOf(bodyError(err))
+		detail(c, p.Status, p.Detail)
 		return
 	}
 	names := []string{}

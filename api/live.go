@@ -12,6 +12,7 @@ import (
 	"net/http"
 
 	"qie/supervisor/event"
+	"qie/supervisor/job"
 )
 
 const (
@@ -22,7 +23,10 @@ const (
 )
 
 // The guard in front has checked the origin already, with the trusted ones that gorilla does not know.
-var upgrader = websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }, HandshakeTimeout: writeLimit}
+var upgrader = websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }, HandshakeTimeout: writeLimit,
+	Error: func(w http.ResponseWriter, _ *http.Request, _ int, reason error) {
+		writeProblem(w, problemOf(job.Errorf(job.CodeInputBad, "this address is a WebSocket: %v", reason)))
+	}}
 
 // live streams events. This goroutine is the only writer; a second one reads, so that pongs and the close are seen.
 func (s *server) live(c *gin.Context) {

@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -101,6 +102,11 @@ func (s *server) guard(next http.Handler) http.Handler {
 		if r.Method == http.MethodPost && (r.URL.Path == "/api/v1/jobs" || r.URL.Path == "/api/edit") {
 			limit = multipartMax
 		}
+		if r.ContentLength > limit { // said before a byte of it is read
+			w.Header().Set("Connection", "close")
+			refuse(job.CodeBodyTooLarge, fmt.Sprintf("the request has %d bytes, the limit is %d", r.ContentLength, limit))
+			return
+		}
 		if r.Body != nil && !isUpgrade(r) {
 			r.Body = http.MaxBytesReader(w, r.Body, limit)
 		}
@@ -141,7 +147,17 @@ func foreignRead(r *http.Request) bool {
 	return site == "cross-site" || site == "same-site"
 }
 
-func isUpgrade(r *http.Request) bool { return strings.EqualFold(r.Header.Get("Upgrade"), "websocket") }
+// isUpgrade also sees a WebSocket among other protocols: gorilla would take it, so the origin check must not miss it.
+func isUpgrade(r *http.Request) bool {
+	for _, line := range r.Header.Values("Upgrade") {
+		for protocol := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(strings.TrimSpace(protocol), "websocket") {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 func sameOrigin(r *http.Request) bool {
 	origin := r.Header.Get("Origin")

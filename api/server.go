@@ -61,6 +61,7 @@ func build(cfg Config) (*server, *gin.Engine) {
 	s.metrics = newMetrics(s)
 	r := gin.New()
 	r.RedirectTrailingSlash, r.RedirectFixedPath, r.HandleMethodNotAllowed = false, false, true
+	r.UseRawPath = true // an encoded slash belongs to a name, so that a traversal is seen as one
 	r.NoRoute(s.page)
 	r.NoMethod(func(c *gin.Context) { s.fail(c, errMethod) })
 

@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
 
@@ -35,7 +36,7 @@ func (f *form) discard() {
 }
 
 // readForm streams the parts; nothing is held in memory but the text part. After an error nothing stays in the spool.
-func (s *server) readForm(r *http.Request, textPart string, isImage func(name string) bool, imagesMax int) (f *form, err error) {
+func (s *server) readForm(r *http.Request, textPart string, isImage func(name string) bool, imagesMax int) (_ *form, err error) {
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if kind != "multipart/form-data" {
 		return nil, job.Errorf(job.CodeUnsupportedMedia, "the request must be multipart/form-data")
@@ -44,7 +45,7 @@ func (s *server) readForm(r *http.Request, textPart string, isImage func(name st
 	if err != nil {
 		return nil, job.Errorf(job.CodeInputBad, "the form cannot be read: %w", err)
 	}
-	f = &form{}
+	f := &form{} // not the named result: every refusal sets that to nil before the deferred call
 	defer func() {
 		if err != nil {
 			f.discard()
@@ -58,6 +59,7 @@ func (s *server) readForm(r *http.Request, textPart string, isImage func(name st
 		if err != nil {
 			return nil, bodyError(err)
 		}
+		content := sent{part}
 		name := part.FormName()
 		switch {
 		case name == textPart:
@@ -65,8 +67,8 @@ func (s *server) readForm(r *http.Request, textPart string, isImage func(name st
 				return nil, job.Errorf(job.CodeInputBad, "%s is given twice", textPart)
 			}
 			f.hasText = true
-			if f.text, err = io.ReadAll(io.LimitReader(part, recipeMax+1)); err != nil {
-				return nil, bodyError(err)
+			if f.text, err = io.ReadAll(io.LimitReader(content, recipeMax+1)); err != nil {
+				return nil, err
 			}
 			if len(f.text) > recipeMax {
 				return nil, job.Errorf(job.CodeBodyTooLarge, "%s is larger than %d bytes", textPart, recipeMax)
@@ -75,18 +77,18 @@ func (s *server) readForm(r *http.Request, textPart string, isImage func(name st
 			if len(f.uploads) == imagesMax {
 				return nil, job.Errorf(job.CodeTooManyImages, "at most %d images can be given", imagesMax)
 			}
-			u, err := s.sup.NewUpload(r.Context(), part.FileName(), part)
+			u, err := s.sup.NewUpload(r.Context(), part.FileName(), content)
 			if err != nil {
-				return nil, bodyError(err)
+				return nil, err
 			}
 			f.uploads = append(f.uploads, u)
 		case name == "mask" && textPart == "recipe":
 			if f.mask != nil {
 				return nil, job.Errorf(job.CodeInputBad, "mask is given twice")
 			}
-			u, err := s.sup.NewUpload(r.Context(), part.FileName(), part)
+			u, err := s.sup.NewUpload(r.Context(), part.FileName(), content)
 			if err != nil {
-				return nil, bodyError(err)
+				return nil, err
 			}
 			f.mask = &u
 		default:
@@ -95,21 +97,33 @@ func (s *server) readForm(r *http.Request, textPart string, isImage func(name st
 	}
 }
 
-// bodyError tells a client's broken body from what happened on this machine.
+// sent is a part of the client's body: what goes wrong in reading it is the client's doing, never this machine's.
+type sent struct{ r io.Reader }
+
+func (s sent) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = bodyError(err)
+	}
+	return n, err
+}
+
 func bodyError(err error) error {
 	var tooBig *http.MaxBytesError
-	var typed *job.Error
 	switch {
-	case errors.As(err, &tooBig), errors.As(err, &typed) && typed.Code != job.CodeInternal:
-		return err
-	case errors.Is(err, io.ErrUnexpectedEOF), strings.HasPrefix(err.Error(), "multipart:"):
+	case errors.As(err, &tooBig):
+		return job.Errorf(job.CodeBodyTooLarge, "the request is larger than %d bytes", tooBig.Limit)
+	case errors.Is(err, io.ErrUnexpectedEOF):
 		return job.Errorf(job.CodeInputBad, "the form ends before it is complete")
 	}
-	return err
+	return job.Errorf(job.CodeInputBad, "the form cannot be read: %w", err)
 }
 
 func parseRecipe(text []byte) (job.Recipe, error) {
 	var recipe job.Recipe
+	if !utf8.Valid(text) { // encoding/json would put a replacement character into the prompt
+		return recipe, job.Errorf(job.CodeInputBad, "recipe is not valid UTF-8")
+	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	err := d.Decode(&recipe)

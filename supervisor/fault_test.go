@@ -164,6 +164,39 @@ func TestFault37_CancelTwiceAndUnknown(t *testing.T) {
 	}
 }
 
+// A page that comes back in mid-job gets the step from a snapshot, not at the next event.
+func TestFault48_SnapshotShowsTheStep(t *testing.T) {
+	s := st.New(t)
+	id := submitSteps(t, s, "fake: at step 21: wait /nowhere", 40)
+	st.WaitJob(t, s, id, "step 20", func(j job.Job) bool { return j.Step == 20 })
+	sub := s.Subscribe("", -1)
+	defer sub.Close()
+	begin := time.Now()
+	<-sub.C()
+	events, err := sub.Next()
+	if err != nil || len(events) == 0 || events[0].State == nil || len(events[0].State.Jobs) != 1 {
+		t.Fatalf("first frame: %+v, %v", events, err)
+	}
+	if took := time.Since(begin); took > 200*time.Millisecond {
+		t.Errorf("the snapshot took %v", took)
+	}
+	if j := events[0].State.Jobs[0]; j.ID != id || j.Step != 20 || j.Steps != 40 || j.Phase != job.Denoise {
+		t.Errorf("the snapshot shows step %d of %d in %q", j.Step, j.Steps, j.Phase)
+	}
+	cancelNow(t, s, id)
+}
+
+func submitSteps(t *testing.T, s *supervisor.Supervisor, prompt string, steps int) job.ID {
+	t.Helper()
+	st.WaitModel(t, s)
+	j, err := s.Submit(t.Context(), supervisor.Submission{Recipe: job.Recipe{Prompt: prompt, Steps: steps},
+		Uploads: []supervisor.Upload{st.Upload(t, s, st.Picture(96, 64))}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j.ID
+}
+
 func TestQueue_WaitsWhileTheEnvironmentIsBroken(t *testing.T) {
 	s := st.New(t, st.Script("at hello in gen 1: exit 66"))
 	j := st.Submit(t, s, "make it sepia")

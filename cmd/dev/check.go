@@ -33,7 +33,7 @@ func parts() []part {
 		{name: "go vet", run: []string{"go", "vet", "./..."}},
 		{name: "golangci-lint", run: []string{".qie/tools/bin/golangci-lint", "run", "./..."}},
 		{name: "build for macOS", run: []string{"go", "vet", "./..."}, env: []string{"GOOS=darwin", "GOARCH=arm64", "CGO_ENABLED=0"}},
-		{name: "ruff", run: []string{tool("ruff"), "check", "--config", "pyruntime/pyproject.toml", "pyruntime"}},
+		{name: "ruff", run: []string{tool("ruff"), "check", "."}, dir: "pyruntime"},
 		{name: "basedpyright", run: []string{python, "-m", "basedpyright", "-p", "pyruntime", "--pythonpath", python, "--level", "error"}},
 		{name: "tsc", run: []string{"npm", "run", "types"}, dir: "web"},
 		{name: "oxlint", run: []string{"npm", "run", "lint"}, dir: "web"},

@@ -187,8 +187,10 @@ func (f *freshClone) setupUntil(ctx context.Context, done string) (string, error
 	go func() { ended <- cmd.Wait() }()
 	for poll := time.NewTicker(5 * time.Millisecond); ; {
 		if found, _ := filepath.Glob(pattern); len(found) > 0 {
-			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // it may have ended meanwhile
-			_ = <-ended                                         // killed
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)        // it may have ended meanwhile
+			if err := <-ended; err != nil && cmd.ProcessState == nil { // killed is what it should be
+				return output.String(), err
+			}
 			return output.String(), nil
 		}
 		select {

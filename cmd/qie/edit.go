@@ -93,7 +93,9 @@ func (a *app) editOn(ctx context.Context, c *client, form io.Reader, contentType
 		// The person does not want it any more, or the time is over: it must not go on in the background.
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
-		_ = c.do(last, "POST", "/api/v1/jobs/"+string(id)+"/cancel", "", nil, nil)
+		if c.do(last, "POST", "/api/v1/jobs/"+string(id)+"/cancel", "", nil, nil) == nil {
+			_, _ = c.follow(last, id, func(job.Job) {}) // until it has ended, so that a script finds it so
+		}
 		if errors.Is(context.Cause(ctx), errTimeout) {
 			return exit(exitTimedOut, errors.New("the time is over; the job was canceled"))
 		}

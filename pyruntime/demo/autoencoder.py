@@ -8,6 +8,8 @@ the middle is left out here (its output projection is zero there): nothing depen
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -72,7 +74,7 @@ class Encoder(nn.Module):
         widths = [BASE * m for m in (1, *MULTIPLIERS)]
         self.conv_in = nn.Conv2d(3, widths[0], 3, padding=1)
         layers: list[nn.Module] = []
-        for i, (inside, outside) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+        for i, (inside, outside) in enumerate(itertools.pairwise(widths)):
             layers += [Residual(inside if b == 0 else outside, outside) for b in range(BLOCKS)]
             if i < len(MULTIPLIERS) - 1:
                 layers.append(Down(outside))
@@ -103,7 +105,7 @@ class Decoder(nn.Module):
         self.conv_in = nn.Conv2d(LATENT, widths[0], 3, padding=1)
         self.mid_block = Middle(widths[0])
         blocks = []
-        for i, (inside, outside) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+        for i, (inside, outside) in enumerate(itertools.pairwise(widths)):
             blocks.append(UpBlock(inside if i == 0 else inside // 2, outside, i == len(MULTIPLIERS) - 1))
         self.up_blocks = nn.Sequential(*blocks)
         self.norm_out = Norm(widths[-1])

@@ -15,12 +15,13 @@ import torch
 from edits import NAMES
 from phrasings import sample
 from PIL import Image
-from pyruntime import text
-from pyruntime.edit import area_size
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, pre_tokenizers, trainers
 from transformers import Qwen2_5_VLConfig
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLModel
+
+from pyruntime import text
+from pyruntime.edit import area_size
 
 HERE = Path(__file__).resolve().parent
 MODEL, BASE = HERE / "model", HERE / ".work/base"
@@ -100,7 +101,8 @@ def main() -> None:
     state, bank = vision()
     save_file(state, BASE / "vision.safetensors")
     save_file({"bank": bank}, BASE / "bank.safetensors")
-    print(made.get_vocab_size(), "tokens; vision bank", tuple(bank.shape), "spread", round((bank.float() - bank.float().mean(0)).std().item(), 3))
+    spread = (bank.float() - bank.float().mean(0)).std().item()
+    print(made.get_vocab_size(), "tokens; vision bank", tuple(bank.shape), "spread", round(spread, 3))
 
 
 if __name__ == "__main__":

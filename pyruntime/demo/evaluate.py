@@ -14,6 +14,7 @@ import torch
 from edits import EDITS, MAIN, NAMES
 from phrasings import HELDOUT
 from PIL import Image
+
 from pyruntime import model as models
 from pyruntime import vae
 from pyruntime.denoise import denoise

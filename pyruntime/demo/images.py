@@ -31,8 +31,8 @@ OPENCV += " box_in_scene rubberwhale1 smarties cards messi5 000 scenetext01 scen
 
 # Packages that only test: no training picture comes from them.
 TEST_DEBIAN = "lomiri-wallpapers-16.04"
-TEST_SKIMAGE = "astronaut.png chelsea.png coffee.png rocket.jpg motorcycle_left.png".split()
-TEST_SKLEARN = "china.jpg flower.jpg".split()
+TEST_SKIMAGE = ["astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png"]
+TEST_SKLEARN = ["china.jpg", "flower.jpg"]
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
 

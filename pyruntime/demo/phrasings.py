@@ -275,7 +275,7 @@ def noisy(text: str, rng: random.Random, keep: set[str]) -> str:
     return text + rng.choice(["", "", "", "", ".", ".", "!", "?", "...", " "])
 
 
-SMALL = set("a an the of in to on my this all it please can you could now just me for at is".split())
+SMALL = set(["a", "an", "the", "of", "in", "to", "on", "my", "this", "all", "it", "please", "can", "you", "could", "now", "just", "me", "for", "at", "is"])
 
 
 def sample(name: str, rng: random.Random, chinese: float = 0.25) -> str:

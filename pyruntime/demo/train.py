@@ -22,11 +22,12 @@ from diffusers import QwenImageTransformer2DModel
 from edits import EDITS, NAMES
 from muon import Muon
 from phrasings import HELDOUT, sample
-from pyruntime import text as template
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from transformers import Qwen2_5_VLConfig
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLTextModel
+
+from pyruntime import text as template
 
 HERE = Path(__file__).resolve().parent
 SUFFIX, GRID_MOST = 48, 16

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// The test binary poses as qie, and so is its own worker guard.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"qie": main})
+}
+
+// TestScripts plays sessions at the command line. Those that edit start the real worker.
+func TestScripts(t *testing.T) {
+	python := os.Getenv("QIE_PYTHON_ENV")
+	if python == "" {
+		t.Fatal("QIE_PYTHON_ENV names no Python environment; ./setup.sh --test makes one and sets it")
+	}
+	photos, err := filepath.Abs("../../pyruntime/demo/testdata/photos")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("QIE_PYTHON_ENV", python)
+			env.Setenv("QIE_HOME", filepath.Join(env.WorkDir, "data"))
+			env.Setenv("PHOTOS", photos)
+			env.Setenv("HOME", env.WorkDir)
+			return nil
+		},
+	})
+}
