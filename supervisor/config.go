@@ -25,7 +25,9 @@ type Config struct {
 	JobsDir string // empty: Home/jobs
 	Version string
 	Device  string // auto, mps, cuda or cpu
-	Host    string // as bound; for the instance file and State
+	// OutputFolder gets a copy of every result, named {job}_result.png as the original program did; empty: none.
+	OutputFolder string
+	Host         string // as bound; for the instance file and State
 
 	// ProvideModel makes the selected model's directory available (for the demo: unpacked) and returns it.
 	ProvideModel func(ctx context.Context) (dir string, err error)

@@ -3,8 +3,10 @@ package supervisor
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -19,6 +21,7 @@ type verified struct {
 	Job     job.ID
 	Attempt int
 	Err     *job.Error
+	Notices []job.Notice
 	Since   time.Time // when the worker's result reached the loop
 }
 
@@ -32,6 +35,10 @@ func (s *Supervisor) verify(e worker.Finished) {
 		v := verified{Job: e.Job, Attempt: e.Attempt, Since: since}
 		if err := s.checkResult(e); err != nil {
 			v.Err = job.AsError(err)
+		} else if err := s.copyOut(e.Job); err != nil {
+			s.log.Warn("copy into the output folder", "job", e.Job, "err", err)
+			v.Notices = append(v.Notices, job.Notice{Code: "output_folder", Message: "the picture could not be copied into " +
+				s.cfg.OutputFolder + "; it is here nevertheless"})
 		}
 		s.inbox.put(v)
 	}()
@@ -61,6 +68,34 @@ func (s *Supervisor) checkResult(e worker.Finished) error {
 	return s.store.Rename(e.Job, name, store.ResultFile)
 }
 
+// copyOut puts a copy of the result where the original program put it. The job does not depend on it.
+func (s *Supervisor) copyOut(id job.ID) error {
+	if s.cfg.OutputFolder == "" {
+		return nil
+	}
+	if err := os.MkdirAll(s.cfg.OutputFolder, 0o700); err != nil {
+		return err
+	}
+	in, err := s.store.OpenFile(id, store.ResultFile)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }()
+	out, err := os.CreateTemp(s.cfg.OutputFolder, ".qie-*")
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	err = errors.Join(err, out.Sync(), out.Close())
+	if err == nil {
+		err = os.Rename(out.Name(), filepath.Join(s.cfg.OutputFolder, string(id)+"_"+store.ResultFile))
+	}
+	if err != nil {
+		_ = os.Remove(out.Name())
+	}
+	return err
+}
+
 // finish ends a job whose result was read back.
 func (s *Supervisor) finish(row *entry, v verified) {
 	if v.Err != nil {
@@ -73,7 +108,7 @@ func (s *Supervisor) finish(row *entry, v verified) {
 	for name, took := range e.Timings {
 		j.Timings["worker_"+name] = took
 	}
-	for _, n := range e.Notices {
+	for _, n := range append(e.Notices, v.Notices...) {
 		j.Notices = noticed(j.Notices, n)
 	}
 	j.Result = &job.Result{URL: fmt.Sprintf("/api/v1/jobs/%s/result", j.ID), SHA256: e.SHA256, Width: e.Width,

@@ -88,7 +88,7 @@ func (a *app) startLocal(ctx context.Context, o serverOptions) (*local, error) {
 	file := &lumberjack.Logger{Filename: filepath.Join(a.cfg.Home, "logs", "qie.log"), MaxSize: 10, MaxBackups: 3}
 	log := slog.New(slog.NewJSONHandler(file, nil))
 	cfg := supervisor.Config{
-		Home: a.cfg.Home, JobsDir: a.cfg.JobsDir, Version: version(), Device: a.cfg.Device, Host: a.cfg.Host,
+		Home: a.cfg.Home, JobsDir: a.cfg.JobsDir, Version: version(), Device: a.cfg.Device, Host: a.cfg.Host, OutputFolder: a.cfg.OutputFolder,
 		ProvideModel: a.modelDir, Log: log,
 		ProvideWorker: func(ctx context.Context, report func(string)) (supervisor.CommandFunc, error) {
 			if o.idle {

@@ -40,6 +40,9 @@ func Script(script string) Option {
 // Home uses a folder that is there already.
 func Home(dir string) Option { return func(c *supervisor.Config) { c.Home = dir } }
 
+// OutputFolder asks for a copy of every result.
+func OutputFolder(dir string) Option { return func(c *supervisor.Config) { c.OutputFolder = dir } }
+
 // Model uses another model directory.
 func Model(dir string) Option {
 	return func(c *supervisor.Config) {
