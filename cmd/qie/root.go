@@ -67,7 +67,7 @@ func (a *app) failed(err error) int {
 
 func (a *app) root(args []string) *cobra.Command {
 	root := &cobra.Command{
-		Use: "qie", Short: "Edit a photo by saying what should change, on your own computer",
+		Use: "qie", SuggestionsMinimumDistance: 2, Short: "Edit a photo by saying what should change, on your own computer",
 		Example:       "  qie serve\n  qie edit -i photo.jpg \"make it sepia\" -o out.png\n  qie doctor",
 		SilenceErrors: true, SilenceUsage: true, Version: version(),
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.settings(cmd) },
