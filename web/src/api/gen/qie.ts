@@ -505,7 +505,7 @@ export const getGetImageUrl = (id: string,
 }
 
 /**
- * @summary A source, upright, from 0
+ * @summary A source, upright, from 1
  */
 export const getImage = async (id: string,
     n: number, options?: Parameters<typeof request>[1]): Promise<Blob> => {
