@@ -37,9 +37,18 @@ func bench(ctx context.Context, _ []string) error {
 	}
 	defer func() { _ = os.RemoveAll(home) }()
 	b := &benchmark{home: home}
-	if err := b.start(ctx); err != nil {
+	// The first start unpacks the demo; the second is what a person meets every day.
+	if _, err := b.start(ctx); err != nil {
 		return err
 	}
+	if err := b.stop(); err != nil {
+		return err
+	}
+	took, err := b.start(ctx)
+	if err != nil {
+		return err
+	}
+	line("start to a page that answers", "%.0f ms", ms(took))
 	err = b.measure(ctx)
 	return errors.Join(err, b.stop())
 }
@@ -54,18 +63,19 @@ func line(name, format string, args ...any) {
 	fmt.Printf("%-58s %s\n", name, fmt.Sprintf(format, args...))
 }
 
-func (b *benchmark) start(ctx context.Context) error {
+// start gives how long it took until the page answered.
+func (b *benchmark) start(ctx context.Context) (time.Duration, error) {
 	b.cmd = exec.CommandContext(ctx, ".qie/bin/qie", "serve", "--port", "0", "--data", b.home)
 	b.cmd.Env = append(os.Environ(), "QIE_PYTHON_ENV="+testEnv())
 	b.cmd.Cancel = func() error { return b.cmd.Process.Signal(syscall.SIGTERM) }
 	b.began = time.Now()
 	if err := b.cmd.Start(); err != nil {
-		return fmt.Errorf("start the program (./setup.sh builds it): %w", err)
+		return 0, fmt.Errorf("start the program (./setup.sh builds it): %w", err)
 	}
 	var facts struct{ URL string }
 	for facts.URL == "" {
 		if time.Since(b.began) > time.Minute {
-			return errors.New("the program does not serve within a minute")
+			return 0, errors.New("the program does not serve within a minute")
 		}
 		if data, err := os.ReadFile(filepath.Join(b.home, "run", "instance.json")); err == nil {
 			_ = json.Unmarshal(data, &facts) // it may be half written
@@ -75,16 +85,16 @@ func (b *benchmark) start(ctx context.Context) error {
 	b.base = facts.URL
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, b.base+"/", nil)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	req.Header.Set("Accept", "text/html")
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return fmt.Errorf("the page: %w", err)
+		return 0, fmt.Errorf("the page: %w", err)
 	}
 	_, err = io.Copy(io.Discard, res.Body)
-	line("start to a page that answers", "%.0f ms", ms(time.Since(b.began)))
-	return errors.Join(err, res.Body.Close())
+	took := time.Since(b.began)
+	return took, errors.Join(err, res.Body.Close())
 }
 
 func (b *benchmark) stop() error {
@@ -114,7 +124,14 @@ func (b *benchmark) measure(ctx context.Context) error {
 			frames <- frame{e, time.Now()}
 		}
 	}()
-	first, err := b.edit(ctx, frames, "first edit after the start, 512x512, 4 steps", 4)
+	for f := range frames {
+		if f.Worker != nil && f.Worker.State == "cold" || f.State != nil && f.State.Worker.State == "cold" {
+			break
+		}
+	}
+	line("start until the worker has imported torch", "%.1f s", time.Since(b.began).Seconds())
+	b.rss(ctx, "Go side at rest, RSS")
+	_, err = b.edit(ctx, frames, "first edit after the start, 512x512, 4 steps", 4)
 	if err != nil {
 		return err
 	}
@@ -123,7 +140,6 @@ func (b *benchmark) measure(ctx context.Context) error {
 		return err
 	}
 	line("  of it loading the demo after the imports", "%.2f s", state.Worker.LoadS)
-	_ = first
 	var own []float64
 	for n := range 5 {
 		j, err := b.edit(ctx, frames, fmt.Sprintf("edit %d with the model loaded, 512x512, 4 steps", n+1), 4)
@@ -134,13 +150,17 @@ func (b *benchmark) measure(ctx context.Context) error {
 	}
 	slices.Sort(own)
 	line("outside the worker's phases per job, median of 5", "%.0f ms (all: %.0f)", own[2], own)
-	if p, err := process.NewProcessWithContext(ctx, int32(b.cmd.Process.Pid)); err == nil {
-		if m, err := p.MemoryInfoWithContext(ctx); err == nil {
-			line("Go side after 6 edits, RSS", "%.0f MB", float64(m.RSS)/1e6)
-		}
-	}
+	b.rss(ctx, "Go side after 6 edits, RSS")
 	line("worker after 6 edits, RSS", "%.0f MB", float64(state.Gauges.WorkerRSS)/1e6)
 	return b.cancels(ctx, frames)
+}
+
+func (b *benchmark) rss(ctx context.Context, name string) {
+	if p, err := process.NewProcessWithContext(ctx, int32(b.cmd.Process.Pid)); err == nil {
+		if m, err := p.MemoryInfoWithContext(ctx); err == nil {
+			line(name, "%.0f MB", float64(m.RSS)/1e6)
+		}
+	}
 }
 
 type frame struct {
