@@ -119,11 +119,13 @@ page() {
 }
 
 binary() {
-	key=$(go env GOVERSION)$(git rev-parse HEAD 2>/dev/null || :)$(hash_of go.mod go.sum cmd supervisor api web/embed.go web/dist pyruntime)
+	commit=$(git rev-parse --short=12 HEAD 2>/dev/null || :)
+	key=$(go env GOVERSION)$commit$(hash_of go.mod go.sum cmd supervisor api web/embed.go web/dist pyruntime)
 	if ! done_step binary "$key" || [ ! -x .qie/bin/qie ]; then
 		say "program: building"
 		mkdir -p .qie/bin
-		CGO_ENABLED=0 logged go build -trimpath -o .qie/bin/qie.part ./cmd/qie
+		# The toolchain's own stamp fails in a checkout that belongs to another user, as in a container.
+		CGO_ENABLED=0 logged go build -trimpath -buildvcs=false -ldflags "-X main.commit=$commit" -o .qie/bin/qie.part ./cmd/qie
 		mv .qie/bin/qie.part .qie/bin/qie
 		mark binary "$key"
 	fi

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -99,15 +98,8 @@ func (a *app) version() *cobra.Command {
 				a.out.result("qie %s", version())
 				return nil
 			}
-			facts := map[string]string{"version": version(), "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH}
-			if info, ok := debug.ReadBuildInfo(); ok {
-				for _, s := range info.Settings {
-					if s.Key == "vcs.revision" || s.Key == "vcs.modified" {
-						facts[s.Key] = s.Value
-					}
-				}
-			}
-			return a.out.value(facts)
+			return a.out.value(map[string]string{"version": number, "commit": commit, "go": runtime.Version(), "os": runtime.GOOS,
+				"arch": runtime.GOARCH})
 		},
 	}
 }

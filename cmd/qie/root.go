@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -159,16 +158,15 @@ func checkout() string {
 	return filepath.Clean(dir)
 }
 
-// version is what the Go toolchain wrote into the binary.
+// commit is what setup.sh built; empty in a build by hand.
+var commit string
+
+// number of this version.
+const number = "0.1.0"
+
 func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "devel"
+	if commit == "" {
+		return number
 	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-			return "0.1.0+" + s.Value[:12]
-		}
-	}
-	return "0.1.0"
+	return number + "+" + commit
 }
