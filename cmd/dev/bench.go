@@ -50,7 +50,10 @@ func bench(ctx context.Context, _ []string) error {
 	}
 	line("start to a page that answers", "%.0f ms", ms(took))
 	err = b.measure(ctx)
-	return errors.Join(err, b.stop())
+	if err := errors.Join(err, b.stop()); err != nil {
+		return err
+	}
+	return pace(ctx, 5)
 }
 
 type benchmark struct {

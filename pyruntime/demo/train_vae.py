@@ -1,7 +1,8 @@
-"""Trains the demo's autoencoder from scratch on one GPU (run 1 of 2).
+"""Trains the demo's autoencoder from scratch on one GPU.
 
 Knows pictures and the autoencoder; does not know prompts. Writes its weights, the statistics of its
-latents and the preview matrix (latents to colours); a checkpoint is written every two minutes.
+latents and the preview matrix (latents to colours), also every two minutes. A run ends after --run seconds with its
+whole state in --state, and the next run with the same --state goes on, until --seconds of training are done.
 """
 
 from __future__ import annotations
@@ -122,9 +123,28 @@ def train(args: argparse.Namespace) -> None:
     adam = torch.optim.AdamW(others, lr=args.lr, betas=(0.9, 0.98), weight_decay=0.0, fused=cuda)
     network = torch.compile(model, dynamic=False) if cuda else model
 
-    start, saved, step, done = time.monotonic(), time.monotonic(), 0, 0.0
-    total = args.seconds - (start - BEGIN)
-    while done < 1 and not (args.steps and step >= args.steps):
+    step, before = 0, 0.0
+    if args.state.exists():
+        state = torch.load(args.state, map_location=args.device, weights_only=True)
+        model.load_state_dict(state["model"])
+        kept.load_state_dict(state["kept"])
+        muon.momentum = state["muon"]
+        adam.load_state_dict(state["adam"])
+        step, before = state["step"], state["trained"]
+        torch.manual_seed(args.seed + step)
+        rng = random.Random(args.seed + step)
+        say("goes on after", step, "steps,", round(before), "seconds")
+
+    def suspend() -> None:
+        """Beside its own file, so that a kill leaves the old one whole."""
+        state = {"model": model.state_dict(), "kept": kept.state_dict(), "muon": muon.momentum, "adam": adam.state_dict()}
+        args.state.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(state | {"step": step, "trained": done * args.seconds}, args.state.with_suffix(".new"))
+        args.state.with_suffix(".new").replace(args.state)
+
+    start = saved = time.monotonic()
+    done = before / args.seconds
+    while done < 1 and time.monotonic() - BEGIN < args.run and not (args.steps and step >= args.steps):
         side, count = SMALL if done < TURN else LARGE
         x = batch_of(photos, side, count if cuda else 4, rng).contiguous(memory_format=torch.channels_last)
         noise = torch.randn(len(x), 16, side // 8, side // 8, device=args.device)
@@ -146,14 +166,16 @@ def train(args: argparse.Namespace) -> None:
             torch._foreach_lerp_(list(kept.parameters()), list(model.parameters()), 1 - decay)
         step += 1
         now = time.monotonic()
-        done = (now - start) / total
+        done = (before + now - start) / args.seconds
         if step % 200 == 0 or step < 4:
             say(step, f"side {side} loss {loss.item():.4f} done {done:.2f}")
         if now - saved > CHECKPOINT_SECONDS:
             saved = now
             save(kept, photos, args.out, args.seed, 4)
+            suspend()
             say("checkpoint", {side: round(psnr(kept, held[side]), 2) for side in held})
     save(kept, photos, args.out, args.seed, 60 if cuda else 1)
+    suspend()
     say("steps", step, "held-out PSNR", {side: round(psnr(kept, held[side]), 2) for side in held})
 
 
@@ -161,7 +183,9 @@ if __name__ == "__main__":
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--out", type=Path, default=HERE / ".work/out")
     p.add_argument("--device", default="cuda")
-    p.add_argument("--seconds", type=float, default=540)
+    p.add_argument("--state", type=Path, default=HERE / ".work/state-vae.pt", help="goes on from here if it exists")
+    p.add_argument("--seconds", type=float, default=500, help="of training, in all runs together")
+    p.add_argument("--run", type=float, default=525, help="seconds after which this run ends")
     p.add_argument("--steps", type=int, default=0, help="stop after so many steps (for a trial)")
     p.add_argument("--lr", type=float, default=2e-3)
     p.add_argument("--seed", type=int, default=1)
