@@ -435,7 +435,8 @@ func (s *Supervisor) phaseEnded(row *entry) {
 	case job.Denoise:
 		s.paces[row.key] = s.paces[row.key].Learn(job.Denoise, row.estimate.StepMean())
 	case job.Loading:
-		if took > 0.1 { // less is a warm worker, which says nothing about a load
+		// A warm worker says nothing about a load: it only merges LoRAs, or does nothing.
+		if took > 0.1 && row.estimate.Loads() {
 			s.paces[row.key] = s.paces[row.key].Learn(job.Loading, took)
 		}
 	default:

@@ -56,6 +56,11 @@ func Load(dir string) (Spec, error) {
 		}
 	}
 	spec.Dir = dir
+	for i, l := range spec.LoRAs {
+		if l.Name == "" {
+			spec.LoRAs[i].Name = l.ID
+		}
+	}
 	if spec.Bytes, err = weightBytes(dir); err != nil {
 		return Spec{}, err
 	}
@@ -84,7 +89,7 @@ func readIndex(dir string) (index, error) {
 // known gives the numbers that diffusers 0.42 has as constants for the class.
 func known(class, name string) (Spec, error) {
 	spec := Spec{ID: name, Name: name, Class: class, Family: "qwen-image-edit", RefArea: megapixel, CondArea: megapixel,
-		MaxArea: megapixel, DefaultSteps: 50, DefaultCFG: 4, MaxImages: 1, Presets: map[string]int{}}
+		MaxArea: megapixel, DefaultSteps: 50, DefaultCFG: 4, MaxImages: 1, Presets: map[string]Preset{}}
 	switch class {
 	case ClassEdit:
 	case ClassEditPlus:
@@ -107,7 +112,10 @@ func check(s Spec) error {
 	case s.DefaultSteps > job.StepsMax || s.DefaultCFG > job.CFGMax:
 		return job.Errorf(job.CodeWeightsCorrupt, "%s of model %s has defaults above the limits", specFile, s.ID)
 	}
-	return nil
+	if err := checkLoRAs(s); err != nil {
+		return err
+	}
+	return checkPresets(s)
 }
 
 // weightBytes sums the weight files. A link into a cache counts with the size of its target.

@@ -1,8 +1,8 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -28,23 +28,24 @@ func Make(r job.Recipe, images []job.Image, spec model.Spec, seed int64) (Plan, 
 	if r.Model != "" && r.Model != spec.ID {
 		return Plan{}, job.Errorf(job.CodeUnknownModel, "model %q is not here; %q is", r.Model, spec.ID)
 	}
-	if len(r.LoRAs) > 0 {
-		return Plan{}, job.Errorf(job.CodeUnknownLoRA, "LoRA %q is not here; %s has none installed", r.LoRAs[0], spec.Name)
-	}
 	if err := count(r, len(images), spec); err != nil {
 		return Plan{}, err
 	}
-	steps, err := stepsOf(r, spec)
+	preset, err := presetOf(r, spec)
+	if err != nil {
+		return Plan{}, err
+	}
+	loras, err := lorasOf(r, preset, spec)
 	if err != nil {
 		return Plan{}, err
 	}
 	p := Plan{
 		ModelID: spec.ID, ModelDir: spec.Dir, Prompt: r.Prompt, NegativePrompt: r.NegativePrompt,
-		Steps: steps, TrueCFGScale: r.TrueCFGScale, Seed: seed, Collage: r.Collage && len(images) == collageSides,
-		RefArea: spec.RefArea, CondArea: spec.CondArea,
-	}
-	if p.TrueCFGScale == 0 {
-		p.TrueCFGScale = max(spec.DefaultCFG, 1)
+		// What the person wrote comes first, then the preset, then the model's default.
+		Steps:        cmp.Or(r.Steps, preset.Steps, spec.DefaultSteps, 1),
+		TrueCFGScale: cmp.Or(r.TrueCFGScale, preset.CFG, max(spec.DefaultCFG, 1)),
+		Shift:        preset.Shift, LoRAs: loras,
+		Seed: seed, Collage: r.Collage && len(images) == collageSides, RefArea: spec.RefArea, CondArea: spec.CondArea,
 	}
 	if r.Seed != nil {
 		p.Seed = *r.Seed
@@ -90,24 +91,54 @@ func count(r job.Recipe, images int, spec model.Spec) error {
 	return err.WithHint(fmt.Sprintf("send at most %d", limit))
 }
 
-func stepsOf(r job.Recipe, spec model.Spec) (int, error) {
-	steps := spec.DefaultSteps
-	if r.Preset != "" {
-		preset, ok := spec.Presets[r.Preset]
-		if !ok {
-			names := slices.Sorted(maps.Keys(spec.Presets))
-			if len(names) == 0 {
-				return 0, job.Errorf(job.CodeUnknownPreset, "preset %q is not known: %s has none", r.Preset, spec.Name)
-			}
-			return 0, job.Errorf(job.CodeUnknownPreset, "preset %q is not known: %s has %s", r.Preset, spec.Name,
-				strings.Join(names, ", "))
+func presetOf(r job.Recipe, spec model.Spec) (model.Preset, error) {
+	if r.Preset == "" {
+		return model.Preset{}, nil
+	}
+	if preset, ok := spec.Presets[r.Preset]; ok {
+		return preset, nil
+	}
+	return model.Preset{}, job.Errorf(job.CodeUnknownPreset, "preset %q is not known: %s has %s", r.Preset, spec.Name,
+		listed(spec.PresetNames()))
+}
+
+// lorasOf gives those of the preset and then those of the recipe; of an id in both, the recipe's strength counts.
+func lorasOf(r job.Recipe, preset model.Preset, spec model.Spec) ([]LoRA, error) {
+	wanted, err := job.ParseLoRAs(preset.LoRAs)
+	if err != nil {
+		return nil, err
+	}
+	own, err := job.ParseLoRAs(r.LoRAs)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range own {
+		if i := slices.IndexFunc(wanted, func(w job.LoRA) bool { return w.ID == l.ID }); i >= 0 {
+			wanted[i] = l
+		} else {
+			wanted = append(wanted, l)
 		}
-		steps = preset
 	}
-	if r.Steps != 0 {
-		steps = r.Steps
+	loras := make([]LoRA, 0, len(wanted))
+	for _, w := range wanted {
+		l, ok := spec.LoRA(w.ID)
+		if !ok {
+			ids := make([]string, 0, len(spec.LoRAs))
+			for _, l := range spec.LoRAs {
+				ids = append(ids, l.ID)
+			}
+			return nil, job.Errorf(job.CodeUnknownLoRA, "LoRA %q is not here: %s has %s", w.ID, spec.Name, listed(ids))
+		}
+		loras = append(loras, LoRA{spec.Path(l), w.Strength})
 	}
-	return max(steps, 1), nil
+	return loras, nil
+}
+
+func listed(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
 }
 
 // sourceSize gives the size whose ratio the model works in: the collage's, else the first image's for Edit and the

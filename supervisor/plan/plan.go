@@ -16,6 +16,9 @@ type Plan struct {
 	Steps          int
 	TrueCFGScale   float64
 	Seed           int64
+	// Shift is the time shift of the schedule; 0 is the scheduler's own.
+	Shift float64
+	LoRAs []LoRA
 
 	// Images are absolute paths of upright sRGB PNG files.
 	Images  []string
@@ -30,4 +33,10 @@ type Plan struct {
 	// ResultPath and PreviewPath are where the worker writes (temp, fsync, rename).
 	ResultPath, PreviewPath string
 	Notices                 []job.Notice
+}
+
+// LoRA is one change of the weights, by the absolute path of its file.
+type LoRA struct {
+	Path     string
+	Strength float64
 }
