@@ -49,6 +49,8 @@ type Generate struct {
 	Steps          int      `json:"steps"`
 	TrueCFGScale   float64  `json:"true_cfg_scale"` // 1 is off
 	Seed           int64    `json:"seed"`
+	Shift          float64  `json:"shift"`        // time shift of the schedule, without its end stretched; 0: the scheduler's own
+	LoRAs          []LoRA   `json:"loras"`        // what the transformer's weights are changed by for this attempt, in order
 	Images         []string `json:"images"`       // upright sRGB PNG files, in order
 	Collage        bool     `json:"collage"`      // join two images side by side first
 	WorkWidth      int      `json:"work_width"`   // pixels the model computes, multiple of 32
@@ -59,6 +61,12 @@ type Generate struct {
 	CondArea       int      `json:"cond_area"`    // pixels of the picture the text encoder sees
 	ResultPath     string   `json:"result_path"`  // PNG; written by temp, fsync, rename
 	PreviewPath    string   `json:"preview_path"` // JPEG; written by temp and rename; empty turns previews off
+}
+
+// LoRA is a file of low-rank changes and how strongly they are added.
+type LoRA struct {
+	Path     string  `json:"path"`     // absolute, .safetensors
+	Strength float64 `json:"strength"` // more than 0, at most 2
 }
 
 // Cancel asks to stop the job in the envelope.

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from pyruntime import preview, vae, wire
-from pyruntime.denoise import Grid, denoise
+from pyruntime.denoise import Grid, denoise, shifted
 from pyruntime.errors import CancelFlag, WorkerError
 from pyruntime.model import Model
 
@@ -28,6 +28,9 @@ UNCHANGED_MAX = 2.0
 FLAT_MAX = 0.5
 # How often the decode tells how far it is, as a part of the phase.
 FRACTION_STEP = 0.1
+# As supervisor/model/preset.go and supervisor/job/lora.go say.
+SHIFT_MAX = 100.0
+STRENGTH_MAX = 2.0
 
 
 def edit(request: wire.Generate, model: Model, emit: Emit, flag: CancelFlag, preview_side: int = 0, max_pixels: int = 0) -> wire.Result:
@@ -38,6 +41,8 @@ def edit(request: wire.Generate, model: Model, emit: Emit, flag: CancelFlag, pre
     """
     check_ranges(request, 2 * model.vae.scale)
     clock = Clock()
+    if model.loras.merge(request.loras, flag.check, merging(request, emit)):  # before the first phase: it is a part of loading
+        clock.lap("merge")
     with torch.inference_mode():
         emit(wire.Phase(phase="encode"))  # 1. sources (H, W, 3), text (1, T, width), references (1, R, 64)
         sources = read_sources(request, max_pixels)
@@ -65,7 +70,7 @@ def edit(request: wire.Generate, model: Model, emit: Emit, flag: CancelFlag, pre
             emit(wire.Progress(phase="denoise", step=step, steps=request.steps, fraction=step / request.steps, step_s=seconds))
 
         latents = denoise(
-            model.transformer, model.scheduler, noise(request, model, h, w), references, grids, text, negative,
+            model.transformer, shifted(model.scheduler, request.shift), noise(request, model, h, w), references, grids, text, negative,
             request.true_cfg_scale, request.steps, on_step,
         )  # fmt: skip
         clock.lap("denoise")
@@ -122,8 +127,28 @@ def check_ranges(request: wire.Generate, grid: int) -> None:
     if request.work_width % grid or request.work_height % grid:
         size = f"{request.work_width} x {request.work_height}"
         raise WorkerError("out_of_range", f"the working size {size} is no multiple of {grid}")
+    # An infinite shift would be a schedule of ones, which never ends at a picture.
+    if not 0 <= request.shift <= SHIFT_MAX:
+        raise WorkerError("out_of_range", f"shift is {request.shift}, it must be 0 to {SHIFT_MAX}")
+    for lora in request.loras:
+        if not 0 < lora.strength <= STRENGTH_MAX:
+            limit = f"it must be more than 0 and at most {STRENGTH_MAX}"
+            raise WorkerError("out_of_range", f"the strength of a LoRA is {lora.strength}, {limit}")
     if not -(1 << 63) <= request.seed < 1 << 63:
         raise WorkerError("out_of_range", "the seed has more than 64 bits")
+
+
+def merging(request: wire.Generate, emit: Emit) -> collections.abc.Callable[[float], None]:
+    """Tells how far a merge is, not more often than FRACTION_STEP."""
+    told = 0.0
+
+    def tell(fraction: float) -> None:
+        nonlocal told
+        if fraction >= told + FRACTION_STEP:
+            told = fraction
+            emit(wire.Progress(phase="loading", steps=request.steps, fraction=fraction))
+
+    return tell
 
 
 def read_sources(request: wire.Generate, max_pixels: int) -> list[Image.Image]:

@@ -66,6 +66,15 @@ class Configure(Message, kw_only=True, frozen=True):
     cpu_threads: int = 0
 
 
+class LoRA(Message, kw_only=True, frozen=True):
+    """LoRA is a file of low-rank changes and how strongly they are added."""
+
+    # absolute, .safetensors
+    path: str = ""
+    # more than 0, at most 2
+    strength: float = 0.0
+
+
 class Generate(Message, kw_only=True, frozen=True):
     """Generate starts one attempt. Paths are absolute."""
 
@@ -75,6 +84,10 @@ class Generate(Message, kw_only=True, frozen=True):
     # 1 is off
     true_cfg_scale: float = 0.0
     seed: int = 0
+    # time shift of the schedule, without its end stretched; 0: the scheduler's own
+    shift: float = 0.0
+    # what the transformer's weights are changed by for this attempt, in order
+    loras: list[LoRA] = []
     # upright sRGB PNG files, in order
     images: list[str] = []
     # join two images side by side first
