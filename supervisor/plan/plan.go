@@ -32,6 +32,8 @@ type Plan struct {
 
 	// ResultPath and PreviewPath are where the worker writes (temp, fsync, rename).
 	ResultPath, PreviewPath string
+	// CheckpointPath is where the worker keeps the state of its denoise, for the next attempt of the same job.
+	CheckpointPath string
 	Notices                 []job.Notice
 }
 

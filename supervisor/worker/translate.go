@@ -26,6 +26,6 @@ func generateOf(p plan.Plan) wire.Generate {
 		Shift: p.Shift, LoRAs: loras,
 		Images: images, Collage: p.Collage, WorkWidth: p.WorkWidth, WorkHeight: p.WorkHeight,
 		OutWidth: p.OutWidth, OutHeight: p.OutHeight, RefArea: p.RefArea, CondArea: p.CondArea,
-		ResultPath: p.ResultPath, PreviewPath: p.PreviewPath,
+		ResultPath: p.ResultPath, PreviewPath: p.PreviewPath, CheckpointPath: p.CheckpointPath,
 	}
 }

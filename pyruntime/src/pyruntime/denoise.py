@@ -13,8 +13,8 @@ from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchE
 
 from pyruntime.errors import WorkerError
 
-# Called after each step with (steps done, estimate of the finished latents).
-OnStep = collections.abc.Callable[[int, torch.Tensor], None]
+# Called after each step with (steps done, estimate of the finished latents, latents to go on from).
+OnStep = collections.abc.Callable[[int, torch.Tensor, torch.Tensor], None]
 # Rows and columns of tokens with a leading frame count, as the transformer's RoPE wants them.
 Grid = tuple[int, int, int]
 
@@ -62,15 +62,17 @@ def denoise(
     true_cfg_scale: float,
     steps: int,
     on_step: OnStep,
+    done: int = 0,
 ) -> torch.Tensor:
     """Noise (1, S, 64) to latents (1, S, 64), guided by references (1, R, 64) and text (1, T, width).
 
-    grids holds the output's grid, then one per reference. negative None turns guidance off. nan_output when a step
-    gives a number that is not finite.
+    grids holds the output's grid, then one per reference. negative None turns guidance off. done: so many steps
+    were done before, and latents are what they gave. nan_output when a step gives a number that is not finite.
     """
     tokens = latents.shape[1]
     timesteps = schedule(scheduler, steps, tokens, latents.device)
-    for i, t in enumerate(timesteps):
+    scheduler.set_begin_index(done)
+    for i, t in enumerate(timesteps[done:], start=done):
         seen = torch.cat([latents, references], dim=1)
         timestep = t.expand(1).to(latents.dtype) / 1000
 
@@ -94,5 +96,5 @@ def denoise(
             raise WorkerError("nan_output", f"step {i + 1} of {steps} gave numbers that are not finite")
         finished = latents - scheduler.sigmas[i].to(latents.dtype) * v
         latents = scheduler.step(v, t, latents, return_dict=False)[0].to(latents.dtype)
-        on_step(i + 1, finished)
+        on_step(i + 1, finished, latents)
     return latents

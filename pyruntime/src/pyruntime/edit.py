@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from pyruntime import preview, vae, wire
+from pyruntime.checkpoint import Checkpoint, key_of
 from pyruntime.denoise import Grid, denoise, shifted
 from pyruntime.errors import CancelFlag, WorkerError
 from pyruntime.model import Model
@@ -61,8 +62,19 @@ def edit(request: wire.Generate, model: Model, emit: Emit, flag: CancelFlag, pre
         h, w = request.work_height // model.vae.scale, request.work_width // model.vae.scale
         grids: list[Grid] = [(1, h // 2, w // 2), *((1, e.shape[3] // 2, e.shape[4] // 2) for e in encoded)]
 
-        def on_step(step: int, finished: torch.Tensor) -> None:
+        begun = Checkpoint(request.checkpoint_path, key_of(request, model) if request.checkpoint_path else "")
+        done, start = begun.last() or (0, None)
+        if start is None:
+            start = noise(request, model, h, w)
+        else:
+            start = start.to(model.vae.mean.device)
+            emit(wire.Resumed(step=done))
+            emit(wire.Progress(phase="denoise", step=done, steps=request.steps, fraction=done / request.steps))
+
+        def on_step(step: int, finished: torch.Tensor, latents: torch.Tensor) -> None:
             seconds = clock.since()
+            if step < request.steps:
+                begun.save(step, latents)
             if model.preview and request.preview_path and preview_side and step < request.steps:
                 image = preview.to_image(vae.unpack(finished, h, w), *model.preview, preview_side)
                 preview.save(image, Path(request.preview_path))
@@ -70,8 +82,8 @@ def edit(request: wire.Generate, model: Model, emit: Emit, flag: CancelFlag, pre
             emit(wire.Progress(phase="denoise", step=step, steps=request.steps, fraction=step / request.steps, step_s=seconds))
 
         latents = denoise(
-            model.transformer, shifted(model.scheduler, request.shift), noise(request, model, h, w), references, grids, text, negative,
-            request.true_cfg_scale, request.steps, on_step,
+            model.transformer, shifted(model.scheduler, request.shift), start, references, grids, text, negative,
+            request.true_cfg_scale, request.steps, on_step, done,
         )  # fmt: skip
         clock.lap("denoise")
 

@@ -108,6 +108,8 @@ class Generate(Message, kw_only=True, frozen=True):
     result_path: str = ""
     # JPEG; written by temp and rename; empty turns previews off
     preview_path: str = ""
+    # state of a broken-off denoise, read and written; empty turns it off
+    checkpoint_path: str = ""
 
 
 class Load(Message, kw_only=True, frozen=True):
@@ -324,6 +326,13 @@ class Result(Message, kw_only=True, frozen=True):
     unchanged: bool = False
 
 
+class Resumed(Message, kw_only=True, frozen=True):
+    """Resumed says that the denoise goes on behind a step of an earlier attempt."""
+
+    # steps that need not be done again
+    step: int = 0
+
+
 class Unloaded(Message, kw_only=True, frozen=True):
     """Unloaded answers unload."""
 
@@ -361,6 +370,7 @@ EVENTS: dict[str, type[Message]] = {
     "progress": Progress,
     "ready": Ready,
     "result": Result,
+    "resumed": Resumed,
     "unloaded": Unloaded,
 }
 
