@@ -97,6 +97,13 @@ func TestLoad(t *testing.T) {
 			check: func(s Spec) bool { return s.MaxImages == 3 && s.CondArea == 384*384 && s.DefaultCFG == 4 }},
 		{name: "qie.json wins", index: `{"_class_name":"QwenImageEditPipeline"}`, own: `{"id":"x","default_steps":4}`,
 			check: func(s Spec) bool { return s.ID == "x" && s.DefaultSteps == 4 && s.MaxArea == megapixel }},
+		{name: "what is known of edits", index: `{"_class_name":"QwenImageEditPlusPipeline"}`,
+			own: `{"reference_fit":"cover","known_edits":[{"label":"blend","prompt":"blend with image 2","group":"two pictures","images":2}]}`,
+			check: func(s Spec) bool {
+				return s.RefFit == FitCover && s.KnownEdits[0] == KnownEdit{"blend", "blend with image 2", "two pictures", 2}
+			}},
+		{name: "an unknown fit", index: `{"_class_name":"QwenImageEditPlusPipeline"}`, own: `{"reference_fit":"stretch"}`,
+			code: job.CodeWeightsCorrupt},
 		{name: "another pipeline", index: `{"_class_name":"StableDiffusionPipeline"}`, code: job.CodeUnknownModel},
 		{name: "broken index", index: `{`, code: job.CodeWeightsCorrupt},
 		{name: "broken qie.json", index: `{"_class_name":"QwenImageEditPipeline"}`, own: `[`, code: job.CodeWeightsCorrupt},

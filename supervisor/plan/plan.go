@@ -26,6 +26,8 @@ type Plan struct {
 	// OutWidth and OutHeight are the size of the saved picture; the worker resizes to it.
 	OutWidth, OutHeight int
 	RefArea, CondArea   int
+	// RefFit is how the pictures after the first get their shape: cropped to the first's, or left (model.Spec).
+	RefFit string
 
 	// ResultPath and PreviewPath are where the worker writes (temp, fsync, rename).
 	ResultPath, PreviewPath string

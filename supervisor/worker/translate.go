@@ -20,7 +20,7 @@ func generateOf(p plan.Plan) wire.Generate {
 	return wire.Generate{
 		Prompt: p.Prompt, NegativePrompt: p.NegativePrompt, Steps: p.Steps, TrueCFGScale: p.TrueCFGScale, Seed: p.Seed,
 		Images: images, Collage: p.Collage, WorkWidth: p.WorkWidth, WorkHeight: p.WorkHeight,
-		OutWidth: p.OutWidth, OutHeight: p.OutHeight, RefArea: p.RefArea, CondArea: p.CondArea,
+		OutWidth: p.OutWidth, OutHeight: p.OutHeight, RefArea: p.RefArea, RefFit: p.RefFit, CondArea: p.CondArea,
 		ResultPath: p.ResultPath, PreviewPath: p.PreviewPath,
 	}
 }
