@@ -1,9 +1,8 @@
 import { readFile } from "node:fs/promises"
-import { createRequire } from "node:module"
 import { join } from "node:path"
 import type { Browser, Page } from "playwright-core"
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest"
-import { byId, newPage, openBrowser, shoot, type Watched } from "./browser"
+import { byId, newPage, openBrowser, seriousViolations, shoot, type Watched } from "./browser"
 import { comparedWithGrey } from "./pixels"
 import { photos, Server, until } from "./server"
 
@@ -60,18 +59,6 @@ const inMidJob = (id: string) =>
     if (state === "failed" || state === "succeeded") throw new Error(`qie ended the job too early: ${state}`)
     return state === "running" && phase === "denoise" && step >= 1
   })
-
-async function seriousViolations(page: Page): Promise<string[]> {
-  const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8")
-  await page.evaluate(axe)
-  return page.evaluate(async () => {
-    type Axe = { run: (of: Document) => Promise<{ violations: { id: string; impact: string; nodes: { html: string }[] }[] }> }
-    const { violations } = await (globalThis as unknown as { axe: Axe }).axe.run(document)
-    return violations
-      .filter((v) => v.impact === "serious" || v.impact === "critical")
-      .map((v) => `${v.id}: ${v.nodes.map((n) => n.html.slice(0, 120)).join(" | ")}`)
-  })
-}
 
 test("a first visit shows where to begin, asks nobody else and writes no error", async () => {
   const page = await open()
