@@ -72,6 +72,38 @@ test("a first visit shows where to begin, asks nobody else and writes no error",
   expect(watched?.foreign).toEqual([])
 })
 
+test("a sample that is tried runs to its end", async () => {
+  const page = await open()
+  await page.getByRole("button", { name: "Try it with this photo" }).click()
+  await page.getByRole("img", { name: "The photo: cat.jpg" }).waitFor()
+  await page.keyboard.press("Control+Enter")
+  await byId(page, "result").waitFor({ timeout: 60_000 })
+  expect(await byId(page, "result").innerText()).toContain("640 × 426 px")
+  expect(await page.locator('[data-code="no_visible_change"]').count()).toBe(0)
+  await shoot(page, "sample-tried")
+  expect(watched?.errors).toEqual([])
+  expect(watched?.foreign).toEqual([])
+})
+
+test("a result without a visible change says so, and what the model knows instead", async () => {
+  const page = await open()
+  await begin(page, "leave the picture as it is")
+  const notice = page.locator('[data-testid="notice"][data-code="no_visible_change"]')
+  await notice.waitFor({ timeout: 60_000 })
+  expect(await notice.innerText()).toMatch(/this small model did not know what to do with that/)
+  expect(await seriousViolations(page)).toEqual([])
+  await shoot(page, "unchanged")
+  const known = (await server.state()).model.known_edits[0]
+  if (!known) throw new Error("the demo knows no edits")
+  await notice.getByRole("button", { name: known.label, exact: true }).click()
+  await page.getByRole("img", { name: "The photo: coffee.png" }).waitFor()
+  expect(await byId(page, "prompt").inputValue()).toBe(known.prompt)
+  expect(await page.locator("figure img").count()).toBe(1)
+  await page.keyboard.press("Control+Enter")
+  await byId(page, "result").waitFor({ timeout: 60_000 })
+  expect(await notice.count()).toBe(0)
+})
+
 test("a photo becomes black and white, at its own size", async () => {
   const page = await open()
   const id = await begin(page, "make it black and white")

@@ -93,7 +93,7 @@ async function openLarge(options: { slots?: number } & Parameters<typeof newPage
 test("sixty known edits are a row of ten, and groups on demand", async () => {
   for (const colorScheme of ["light", "dark"] as const) {
     const page = await openLarge({ colorScheme })
-    const chips = byId(page, "known-edits").locator("li")
+    const chips = byId(page, "known-edits").locator("li button[aria-pressed]")
     expect(await chips.count()).toBe(10)
     await shoot(page, `edits-row-${colorScheme}`)
     await page.getByRole("button", { name: "47 more" }).click()

@@ -42,7 +42,7 @@ const en = {
   "sample.show": "Show the sample: {what}",
   "sample.before": "Sample before: {what}",
   "sample.after": "Sample after “{prompt}”: {what}",
-  "sample.made": "This sentence was all it took. Made by qie's demo model.",
+  "sample.made": "Made by the demo model from this sentence",
   "sample.try": "Try it with this photo",
 
   "unchanged.unknown": "Nothing visible has changed: this small model did not know what to do with that. Try one of these:",

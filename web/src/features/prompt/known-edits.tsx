@@ -1,4 +1,4 @@
-import { useState } from "react"
+import { useState, type ReactNode } from "react"
 import { chooseEdit } from "../../actions/commands"
 import type { KnownEdit, ModelView } from "../../api/gen/qie"
 import { capital } from "../../lib/errors"
@@ -15,20 +15,19 @@ export function KnownEdits({ model }: { model: ModelView }) {
   const hidden = edits.length - rowLength
   if (edits.length === 0) return null
   const more = hidden > 0 && (
-    <button type="button" aria-expanded={all} onClick={() => setAll(!all)} className="h-7 shrink-0 rounded-full px-2.5 text-xs whitespace-nowrap text-muted hover:text-ink">
+    <button type="button" aria-expanded={all} onClick={() => setAll(!all)} className="h-7 rounded-full px-2.5 text-xs whitespace-nowrap text-muted hover:text-ink">
       {all ? t("prompt.fewer") : t("prompt.more", { n: hidden })}
     </button>
   )
   if (!all) {
     return (
-      <div className="flex gap-1.5 max-sm:-mr-4 max-sm:overflow-x-auto max-sm:pr-4 sm:flex-wrap" data-testid="known-edits">
-        <Row edits={edits.slice(0, rowLength)} label={t("prompt.known")} className="max-sm:shrink-0 max-sm:flex-nowrap" />
-        {more}
+      <div data-testid="known-edits">
+        <Row edits={edits.slice(0, rowLength)} label={t("prompt.known")} className="sm:flex-wrap max-sm:overflow-x-auto">{more && <li>{more}</li>}</Row>
       </div>
     )
   }
   return (
-    <div className="space-y-2" data-testid="known-edits">
+    <div className="space-y-2" data-testid="known-edits" data-open>
       <div className="max-h-[34dvh] space-y-2 overflow-y-auto" role="group" aria-label={t("prompt.known")}>
         {groups.map(({ name, edits: members }) => {
           const label = name ? (known(`edits.${name}`) ?? capital(name)) : t("edits.other")
@@ -45,13 +44,13 @@ export function KnownEdits({ model }: { model: ModelView }) {
   )
 }
 
-type RowProps = { edits: readonly KnownEdit[]; label: string; className: string }
+type RowProps = { edits: readonly KnownEdit[]; label: string; className: string; children?: ReactNode }
 
-function Row({ edits, label, className }: RowProps) {
+function Row({ edits, label, className, children }: RowProps) {
   const prompt = useUi((ui) => ui.prompt)
   const photos = useUi((ui) => ui.sources.length)
   return (
-    <ul className={`flex gap-1.5 sm:flex-wrap ${className}`} aria-label={label}>
+    <ul className={`flex gap-1.5 ${className}`} aria-label={label}>
       {edits.map((edit) => {
         const needs = picturesOf(edit)
         return (
@@ -63,6 +62,7 @@ function Row({ edits, label, className }: RowProps) {
           </li>
         )
       })}
+      {children}
     </ul>
   )
 }

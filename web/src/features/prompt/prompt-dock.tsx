@@ -40,7 +40,7 @@ export function PromptDock({ sources }: { sources: ReactNode }) {
           </div>
         </div>
         {model && <MissingPicture model={model} />}
-        <div className="flex items-start gap-2">
+        <div className="flex items-start gap-2 max-sm:has-data-open:flex-col">
           <div className="min-w-0 flex-1">{model && <KnownEdits model={model} />}</div>
           <Button look="quiet" icon="settings" aria-expanded={settingsOpen} aria-controls="settings" className="!h-7 !px-2"
             onClick={() => settingsAction.perform({} as never)}>

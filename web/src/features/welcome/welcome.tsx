@@ -12,17 +12,19 @@ export function Welcome() {
   const [shown, setShown] = useState(0)
   const sample = samples[shown]
   return (
-    <div data-testid="welcome" className="flex min-h-0 flex-1 flex-col gap-4 p-4 lg:flex-row lg:items-stretch lg:overflow-y-auto">
-      {sample && <Shown sample={sample} onChoose={setShown} />}
-      <div className="flex flex-col items-center justify-center gap-3 rounded-2xl border border-dashed border-line-strong px-6 py-6 text-center lg:w-72 lg:shrink-0 xl:w-80">
-        <span className="grid size-12 place-items-center rounded-full bg-accent-soft text-accent max-lg:hidden"><Icon name="image" className="size-6" /></span>
-        <div className="space-y-1">
-          <p className="text-lg font-medium">{t("source.drop")}</p>
-          <p className="text-muted">{t("source.how")}</p>
+    <div data-testid="welcome" className="min-h-0 flex-1 lg:overflow-y-auto">
+      <div className="flex min-h-full flex-col gap-4 p-4 lg:flex-row">
+        {sample && <Shown sample={sample} onChoose={setShown} />}
+        <div className="flex flex-col items-center justify-center gap-3 rounded-2xl border border-dashed border-line-strong px-6 py-6 text-center lg:w-72 lg:shrink-0 xl:w-80">
+          <span className="grid size-12 place-items-center rounded-full bg-accent-soft text-accent max-lg:hidden"><Icon name="image" className="size-6" /></span>
+          <div className="space-y-1">
+            <p className="text-lg font-medium">{t("source.drop")}</p>
+            <p className="text-muted">{t("source.how")}</p>
+          </div>
+          <ActionButton action={pick} look="primary" />
+          <p className="text-xs text-muted">{t("source.types")}</p>
+          <p className="text-xs text-muted">{t("app.tagline")}</p>
         </div>
-        <ActionButton action={pick} look="primary" />
-        <p className="text-xs text-muted">{t("source.types")}</p>
-        <p className="text-xs text-muted">{t("app.tagline")}</p>
       </div>
     </div>
   )
@@ -33,7 +35,7 @@ const ratio = { "--ratio": 3 / 2 } as CSSProperties
 
 function Shown({ sample, onChoose }: { sample: Sample; onChoose: (i: number) => void }) {
   return (
-    <figure className="flex min-w-0 flex-col gap-3 lg:min-h-80 lg:flex-1">
+    <figure className="flex min-w-0 flex-col gap-3 lg:min-h-72 lg:flex-1">
       <div className="grid aspect-3/2 w-full place-items-center [container-type:size] lg:aspect-auto lg:min-h-0 lg:flex-1">
         <div className="fit relative overflow-hidden rounded-md bg-sunken shadow-lg" style={ratio}>
           <Compare key={sample.name} before={sample.before} after={sample.after}
