@@ -28,7 +28,7 @@ export function KnownEdits({ model }: { model: ModelView }) {
   }
   return (
     <div className="space-y-2" data-testid="known-edits" data-open>
-      <div className="max-h-[34dvh] space-y-2 overflow-y-auto" role="group" aria-label={t("prompt.known")}>
+      <div className="space-y-2 lg:max-h-[34dvh] lg:overflow-y-auto" role="group" aria-label={t("prompt.known")}>
         {groups.map(({ name, edits: members }) => {
           const label = name ? (known(`edits.${name}`) ?? capital(name)) : t("edits.other")
           return (

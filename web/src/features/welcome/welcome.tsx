@@ -37,7 +37,7 @@ function Shown({ sample, onChoose }: { sample: Sample; onChoose: (i: number) => 
   return (
     <figure className="flex min-w-0 flex-col gap-3 lg:min-h-72 lg:flex-1">
       <div className="grid aspect-3/2 w-full place-items-center [container-type:size] lg:aspect-auto lg:min-h-0 lg:flex-1">
-        <div className="fit relative overflow-hidden rounded-md bg-sunken shadow-lg" style={ratio}>
+        <div className="fit relative max-w-3xl overflow-hidden rounded-md bg-sunken shadow-lg" style={ratio}>
           <Compare key={sample.name} before={sample.before} after={sample.after}
             beforeAlt={t("sample.before", { what: sample.alt })} afterAlt={t("sample.after", { what: sample.alt, prompt: sample.prompt })} />
         </div>
