@@ -217,6 +217,7 @@ test("what cannot be done is said in words, with the next action", async () => {
   await byId(page, "prompt").fill("make it sepia")
   await byId(page, "run").click()
   await page.locator('[data-testid="error"][data-code^="image_"]').first().waitFor()
+  await page.getByRole("button", { name: "Remove photo 1" }).click() // a model of three photos would keep it
   await byId(page, "file-input").setInputFiles(photo)
   await page.getByRole("button", { name: "Settings", exact: true }).click()
   await page.getByLabel("Steps").fill("500")
