@@ -12,8 +12,8 @@ export function Welcome() {
   const [shown, setShown] = useState(0)
   const sample = samples[shown]
   return (
-    <div data-testid="welcome" className="min-h-0 flex-1 lg:overflow-y-auto">
-      <div className="flex min-h-full flex-col gap-4 p-4 lg:flex-row">
+    <div data-testid="welcome" className="min-h-0 flex-1 lg:flex lg:overflow-y-auto">
+      <div className="flex flex-col gap-4 p-4 lg:m-auto lg:h-full lg:max-h-[40rem] lg:min-h-fit lg:w-full lg:max-w-6xl lg:flex-row">
         {sample && <Shown sample={sample} onChoose={setShown} />}
         <div className="flex flex-col items-center justify-center gap-3 rounded-2xl border border-dashed border-line-strong px-6 py-6 text-center lg:w-72 lg:shrink-0 xl:w-80">
           <span className="grid size-12 place-items-center rounded-full bg-accent-soft text-accent max-lg:hidden"><Icon name="image" className="size-6" /></span>
