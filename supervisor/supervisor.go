@@ -310,7 +310,7 @@ func modelView(m model.Spec) event.ModelView {
 	v := event.ModelView{ID: m.ID, Name: m.Name, Notice: m.Notice, MaxImages: m.MaxImages, Steps: m.DefaultSteps,
 		CFG: m.DefaultCFG, KnownEdits: []event.KnownEdit{}, Presets: PresetViews(m), LoRAs: LoRAViews(m)}
 	for _, e := range m.KnownEdits {
-		v.KnownEdits = append(v.KnownEdits, event.KnownEdit{Label: e.Label, Prompt: e.Prompt})
+		v.KnownEdits = append(v.KnownEdits, event.KnownEdit{Label: e.Label, Prompt: e.Prompt, Group: e.Group, Images: e.Images})
 	}
 	return v
 }

@@ -15,7 +15,8 @@ const usage = `usage: go run ./cmd/dev COMMAND
   gen              write what follows from other files: wire.py, openapi.json, the TypeScript client
   run              the program and the page with reload, on http://localhost:5173
   fresh            in a fresh clone what README says, killed after each step of the set-up
-  bench            the figures of README, with the machine that they were measured on`
+  bench            the figures of README, with the machine that they were measured on
+  samples          the before-and-after pictures of the first screen, made by the demo model; after every change of it`
 
 func main() {
 	os.Exit(dev(os.Args[1:]))
@@ -27,7 +28,7 @@ func dev(args []string) int {
 	if tools, err := filepath.Abs(".qie/tools/bin"); err == nil {
 		_ = os.Setenv("PATH", tools+string(os.PathListSeparator)+os.Getenv("PATH")) // what setup.sh fetched
 	}
-	commands := map[string]func(context.Context, []string) error{"check": check, "gen": gen, "run": run, "fresh": fresh, "bench": bench}
+	commands := map[string]func(context.Context, []string) error{"check": check, "gen": gen, "run": run, "fresh": fresh, "bench": bench, "samples": samples}
 	if len(args) < 1 || commands[args[0]] == nil {
 		fmt.Fprintln(os.Stderr, usage)
 		return 2

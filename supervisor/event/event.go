@@ -127,4 +127,6 @@ type LoRAView struct {
 type KnownEdit struct {
 	Label  string `json:"label"`
 	Prompt string `json:"prompt"`
+	Group  string `json:"group,omitempty" doc:"colour, light, shape, detail, draw, two pictures, or another word to group by"`
+	Images int    `json:"images,omitempty" doc:"how many pictures the wording speaks of, where that is more than one"`
 }

@@ -19,6 +19,9 @@ const (
 	ClassEditPlus = "QwenImageEditPlusPipeline"
 )
 
+// FitCover is the reference_fit of a model that was trained with all references of one shape.
+const FitCover = "cover"
+
 const (
 	specFile     = "qie.json"
 	indexFile    = "model_index.json"
@@ -109,6 +112,9 @@ func check(s Spec) error {
 		return job.Errorf(job.CodeWeightsCorrupt, "model id %q is not a plain name", s.ID)
 	case s.MaxArea < 64*64 || s.RefArea <= 0 || s.CondArea <= 0 || s.MaxImages < 1 || s.DefaultSteps < 1:
 		return job.Errorf(job.CodeWeightsCorrupt, "%s of model %s has impossible numbers", specFile, s.ID)
+	case s.RefFit != "" && s.RefFit != FitCover:
+		return job.Errorf(job.CodeWeightsCorrupt, "reference_fit %q in %s of model %s is not known; %q is", s.RefFit, specFile,
+			s.ID, FitCover)
 	case s.DefaultSteps > job.StepsMax || s.DefaultCFG > job.CFGMax:
 		return job.Errorf(job.CodeWeightsCorrupt, "%s of model %s has defaults above the limits", specFile, s.ID)
 	}

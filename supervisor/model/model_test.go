@@ -156,6 +156,13 @@ func TestLoad(t *testing.T) {
 			own: `{"loras":[{"id":"w","file":"w.safetensors"},{"id":"w","file":"w.safetensors"}]}`, code: job.CodeWeightsCorrupt},
 		{name: "LoRA that is gone", index: editIndex, own: `{"loras":[{"id":"w","file":"gone.safetensors"}]}`,
 			code: job.CodeWeightsMissing},
+		{name: "what is known of edits", index: `{"_class_name":"QwenImageEditPlusPipeline"}`,
+			own: `{"reference_fit":"cover","known_edits":[{"label":"blend","prompt":"blend with image 2","group":"two pictures","images":2}]}`,
+			check: func(s Spec) bool {
+				return s.RefFit == FitCover && s.KnownEdits[0] == KnownEdit{"blend", "blend with image 2", "two pictures", 2}
+			}},
+		{name: "an unknown fit", index: `{"_class_name":"QwenImageEditPlusPipeline"}`, own: `{"reference_fit":"stretch"}`,
+			code: job.CodeWeightsCorrupt},
 		{name: "another pipeline", index: `{"_class_name":"StableDiffusionPipeline"}`, code: job.CodeUnknownModel},
 		{name: "broken index", index: `{`, code: job.CodeWeightsCorrupt},
 		{name: "broken qie.json", index: `{"_class_name":"QwenImageEditPipeline"}`, own: `[`, code: job.CodeWeightsCorrupt},

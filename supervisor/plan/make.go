@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"qie/supervisor/job"
@@ -15,6 +16,9 @@ const classPlus = "QwenImageEditPlusPipeline"
 
 // collageSides is how many pictures a collage joins.
 const collageSides = 2
+
+// seenCrop is from which difference in ratio a crop is told.
+const seenCrop = 1.02
 
 // Make decides every number of an attempt for one model. images are the sources in order, seed is drawn by the
 // caller when the recipe has none. Paths, job and attempt are the caller's to fill in.
@@ -46,6 +50,7 @@ func Make(r job.Recipe, images []job.Image, spec model.Spec, seed int64) (Plan, 
 		TrueCFGScale: cmp.Or(r.TrueCFGScale, preset.CFG, max(spec.DefaultCFG, 1)),
 		Shift:        preset.Shift, LoRAs: loras,
 		Seed: seed, Collage: r.Collage && len(images) == collageSides, RefArea: spec.RefArea, CondArea: spec.CondArea,
+		RefFit: spec.RefFit,
 	}
 	if r.Seed != nil {
 		p.Seed = *r.Seed
@@ -68,6 +73,9 @@ func Make(r job.Recipe, images []job.Image, spec model.Spec, seed int64) (Plan, 
 		p.Notices = append(p.Notices, job.Notice{Code: "enlarged", Message: fmt.Sprintf(
 			"%s works at %dx%d pixels; the result is enlarged to %dx%d", spec.Name, p.WorkWidth, p.WorkHeight,
 			p.OutWidth, p.OutHeight)})
+	}
+	if n, ok := cropped(p, images); ok {
+		p.Notices = append(p.Notices, n)
 	}
 	if p.NegativePrompt != "" && p.TrueCFGScale <= 1 {
 		p.Notices = append(p.Notices, job.Notice{Code: "negative_prompt_unused",
@@ -141,8 +149,27 @@ func listed(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// sourceSize gives the size whose ratio the model works in: the collage's, else the first image's for Edit and the
-// last one's for Edit-Plus, as the stock pipelines take it.
+// cropped tells which pictures lose their borders, when they lose enough to be seen.
+func cropped(p Plan, images []job.Image) (job.Notice, bool) {
+	if p.RefFit != model.FitCover || p.Collage {
+		return job.Notice{}, false
+	}
+	ratio := func(i job.Image) float64 { return float64(i.Width) / float64(i.Height) }
+	var names []string
+	for n, image := range images {
+		if r := ratio(image) / ratio(images[0]); max(r, 1/r) > seenCrop {
+			names = append(names, strconv.Itoa(n+1))
+		}
+	}
+	words := "image %s was cropped from its middle to the shape of image 1"
+	if len(names) > 1 {
+		words = "images %s were cropped from their middle to the shape of image 1"
+	}
+	return job.Notice{Code: "cropped", Message: fmt.Sprintf(words, strings.Join(names, " and "))}, len(names) > 0
+}
+
+// sourceSize gives the size whose ratio the model works in: the collage's, else the first image's for Edit and for a
+// model that crops the others to it, and the last one's for any other Edit-Plus, as the stock pipelines take it.
 func sourceSize(collage bool, images []job.Image, spec model.Spec) (width, height int) {
 	if collage {
 		// Both at the height of the taller one, side by side, as the original program joined them.
@@ -151,7 +178,7 @@ func sourceSize(collage bool, images []job.Image, spec model.Spec) (width, heigh
 		return a.Width*height/a.Height + b.Width*height/b.Height, height
 	}
 	source := images[0]
-	if spec.Class == classPlus {
+	if spec.Class == classPlus && spec.RefFit != model.FitCover {
 		source = images[len(images)-1]
 	}
 	return source.Width, source.Height

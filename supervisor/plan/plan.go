@@ -29,12 +29,14 @@ type Plan struct {
 	// OutWidth and OutHeight are the size of the saved picture; the worker resizes to it.
 	OutWidth, OutHeight int
 	RefArea, CondArea   int
+	// RefFit is how the pictures after the first get their shape: cropped to the first's, or left (model.Spec).
+	RefFit string
 
 	// ResultPath and PreviewPath are where the worker writes (temp, fsync, rename).
 	ResultPath, PreviewPath string
 	// CheckpointPath is where the worker keeps the state of its denoise, for the next attempt of the same job.
 	CheckpointPath string
-	Notices                 []job.Notice
+	Notices        []job.Notice
 }
 
 // LoRA is one change of the weights, by the absolute path of its file.

@@ -46,6 +46,8 @@ var (
 		Presets: map[string]model.Preset{"fast": {Steps: 2, Shift: 3, LoRAs: []string{"two-step"}}, "best": {Steps: 8, CFG: 2.5}}}
 	plus = model.Spec{ID: "plus", Name: "Plus", Class: model.ClassEditPlus, RefArea: 1 << 20, CondArea: 384 * 384,
 		MaxArea: 1 << 20, DefaultSteps: 40, DefaultCFG: 4, MaxImages: 3}
+	cover = model.Spec{ID: "cover", Name: "Cover", Class: model.ClassEditPlus, RefArea: 512 * 512, CondArea: 512 * 512,
+		MaxArea: 512 * 512, DefaultSteps: 4, DefaultCFG: 1, MaxImages: 3, RefFit: model.FitCover}
 )
 
 func TestMake(t *testing.T) {
@@ -73,6 +75,8 @@ func TestMake(t *testing.T) {
 			want: "work 576x448 out 4032x3024 steps 2 cfg 1 seed 7"},
 		{name: "edit-plus takes the ratio of the last image", images: []job.Image{photo, tall}, spec: plus,
 			want: "work 736x1440 out 600x1200 steps 40 cfg 4 seed 7"},
+		{name: "a model that crops its references takes the ratio of the first", images: []job.Image{photo, tall}, spec: cover,
+			want: "work 576x448 out 4032x3024 steps 4 cfg 1 seed 7"},
 		{name: "a collage has the height of the taller", recipe: job.Recipe{Collage: true},
 			images: []job.Image{{Width: 100, Height: 100}, {Width: 100, Height: 200}}, spec: edit,
 			want: "work 640x416 out 300x200 steps 4 cfg 1 seed 7"},
@@ -167,6 +171,38 @@ func TestMake_NamesTheLimit(t *testing.T) {
 	e := job.AsError(err)
 	if !strings.Contains(e.Message, "Demo takes 1") || !strings.Contains(e.Hint, "collage") {
 		t.Errorf("message %q, hint %q", e.Message, e.Hint)
+	}
+}
+
+func TestMake_TellsWhatIsCropped(t *testing.T) {
+	square, nearly, tall := job.Image{Width: 400, Height: 400}, job.Image{Width: 403, Height: 400}, job.Image{Width: 100, Height: 300}
+	tests := []struct {
+		name   string
+		images []job.Image
+		spec   model.Spec
+		want   string
+	}{
+		{"the same shape", []job.Image{square, nearly}, cover, ""},
+		{"one of two", []job.Image{square, tall}, cover, "image 2 was cropped from its middle to the shape of image 1"},
+		{"both others", []job.Image{tall, square, nearly}, cover, "images 2 and 3 were cropped"},
+		{"a model that keeps every shape", []job.Image{square, tall}, plus, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p, err := Make(job.Recipe{Prompt: "blend with image 2"}, tt.images, tt.spec, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got string
+			for _, n := range p.Notices {
+				if n.Code == "cropped" {
+					got = n.Message
+				}
+			}
+			if (got == "") != (tt.want == "") || !strings.HasPrefix(got, tt.want) {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
 	}
 }
 

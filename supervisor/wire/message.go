@@ -58,6 +58,7 @@ type Generate struct {
 	OutWidth       int      `json:"out_width"`       // pixels of the saved picture
 	OutHeight      int      `json:"out_height"`      // pixels of the saved picture
 	RefArea        int      `json:"ref_area"`        // pixels of a reference latent's picture
+	RefFit         string   `json:"ref_fit"`         // cover: every picture after the first is cropped to its ratio; empty: each keeps its own
 	CondArea       int      `json:"cond_area"`       // pixels of the picture the text encoder sees
 	ResultPath     string   `json:"result_path"`     // PNG; written by temp, fsync, rename
 	PreviewPath    string   `json:"preview_path"`    // JPEG; written by temp and rename; empty turns previews off

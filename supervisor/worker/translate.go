@@ -25,7 +25,7 @@ func generateOf(p plan.Plan) wire.Generate {
 		Prompt: p.Prompt, NegativePrompt: p.NegativePrompt, Steps: p.Steps, TrueCFGScale: p.TrueCFGScale, Seed: p.Seed,
 		Shift: p.Shift, LoRAs: loras,
 		Images: images, Collage: p.Collage, WorkWidth: p.WorkWidth, WorkHeight: p.WorkHeight,
-		OutWidth: p.OutWidth, OutHeight: p.OutHeight, RefArea: p.RefArea, CondArea: p.CondArea,
+		OutWidth: p.OutWidth, OutHeight: p.OutHeight, RefArea: p.RefArea, RefFit: p.RefFit, CondArea: p.CondArea,
 		ResultPath: p.ResultPath, PreviewPath: p.PreviewPath, CheckpointPath: p.CheckpointPath,
 	}
 }

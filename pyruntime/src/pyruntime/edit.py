@@ -27,6 +27,8 @@ Emit = collections.abc.Callable[[wire.Message], None]
 UNCHANGED_MAX = 2.0
 # Standard deviation of a flat picture's values, of 255.
 FLAT_MAX = 0.5
+# The one value of ref_fit beside "": all references have the shape of the first.
+COVER = "cover"
 # How often the decode tells how far it is, as a part of the phase.
 FRACTION_STEP = 0.1
 # As supervisor/model/preset.go and supervisor/job/lora.go say.
@@ -46,7 +48,7 @@ def edit(request: wire.Generate, model: Model, emit: Emit, flag: CancelFlag, pre
         clock.lap("merge")
     with torch.inference_mode():
         emit(wire.Phase(phase="encode"))  # 1. sources (H, W, 3), text (1, T, width), references (1, R, 64)
-        sources = read_sources(request, max_pixels)
+        sources = fit(read_sources(request, max_pixels), request.ref_fit)
         sizes = reference_sizes(request, model, sources)
         conditions, pictures = conditioning(request, model, sources, sizes)
         text = model.text.encode(request.prompt, conditions)
@@ -146,6 +148,8 @@ def check_ranges(request: wire.Generate, grid: int) -> None:
         if not 0 < lora.strength <= STRENGTH_MAX:
             limit = f"it must be more than 0 and at most {STRENGTH_MAX}"
             raise WorkerError("out_of_range", f"the strength of a LoRA is {lora.strength}, {limit}")
+    if request.ref_fit not in ("", COVER):
+        raise WorkerError("out_of_range", f"ref_fit is {request.ref_fit!r}; {COVER!r} or nothing is known")
     if not -(1 << 63) <= request.seed < 1 << 63:
         raise WorkerError("out_of_range", "the seed has more than 64 bits")
 
@@ -196,6 +200,20 @@ def collage(sources: list[Image.Image]) -> Image.Image:
     return joined
 
 
+def fit(sources: list[Image.Image], how: str) -> list[Image.Image]:
+    """The sources in the shapes that the model was trained with: "cover" crops all to the first's, "" leaves them."""
+    first = sources[0]
+    return [first, *(cover(s, first.width, first.height) for s in sources[1:])] if how == COVER else sources
+
+
+def cover(picture: Image.Image, width: int, height: int) -> Image.Image:
+    """The largest part from the middle of a picture with the ratio of width to height, to the nearest pixel."""
+    wide = min(picture.width, max(1, round(picture.height * width / height)))
+    high = min(picture.height, max(1, round(picture.width * height / width)))
+    left, top = (picture.width - wide) // 2, (picture.height - high) // 2
+    return picture.crop((left, top, left + wide, top + high))
+
+
 def area_size(area: int, width: int, height: int) -> tuple[int, int]:
     """Width and height in pixels with this area and about this ratio, multiples of 32, as the stock pipelines do."""
     ratio = width / height
@@ -210,7 +228,12 @@ def reference_sizes(request: wire.Generate, model: Model, sources: list[Image.Im
     """Width and height of each reference. Edit takes one source; Edit-Plus up to three."""
     if not model.plus and len(sources) > 1:
         raise WorkerError("too_many_images", f"this model edits 1 image, {len(sources)} were given")
-    return [area_size(request.ref_area, s.width, s.height) for s in sources]
+    return [area_size(request.ref_area, s.width, s.height) for s in shapes(request, sources)]
+
+
+def shapes(request: wire.Generate, sources: list[Image.Image]) -> list[Image.Image]:
+    """Whose ratio each source has. A crop is off by parts of a pixel, which must not move it to another multiple of 32."""
+    return [sources[0]] * len(sources) if request.ref_fit == COVER else sources
 
 
 def conditioning(
@@ -220,7 +243,7 @@ def conditioning(
     references = [s.resize(size, Image.Resampling.LANCZOS) for s, size in zip(sources, sizes, strict=True)]
     if not model.plus:
         return references, references
-    seen = [area_size(request.cond_area, s.width, s.height) for s in sources]
+    seen = [area_size(request.cond_area, s.width, s.height) for s in shapes(request, sources)]
     return [s.resize(size, Image.Resampling.LANCZOS) for s, size in zip(sources, seen, strict=True)], references
 
 

@@ -102,6 +102,8 @@ class Generate(Message, kw_only=True, frozen=True):
     out_height: int = 0
     # pixels of a reference latent's picture
     ref_area: int = 0
+    # cover: every picture after the first is cropped to its ratio; empty: each keeps its own
+    ref_fit: str = ""
     # pixels of the picture the text encoder sees
     cond_area: int = 0
     # PNG; written by temp, fsync, rename

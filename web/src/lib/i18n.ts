@@ -11,6 +11,7 @@ const en = {
   "source.release": "Release to use this photo",
   "source.slots": "Photos of this edit",
   "source.slot": "Photo {n}",
+  "source.named": "In the sentence: image {n}",
   "source.add": "Add a photo",
   "source.remove": "Remove photo {n}",
   "source.earlier": "Move photo {n} one place forward",
@@ -23,6 +24,30 @@ const en = {
   "prompt.known": "Edits this model knows",
   "prompt.more": "{n} more",
   "prompt.fewer": "Fewer",
+
+  "prompt.needs": "{n} photos",
+  "prompt.missing": "Image {n} is missing. Photos so far: {have} of {n}.",
+  "prompt.missing.add": "Add image {n}",
+  "prompt.too-many": "The sentence speaks of image {n}. Photos that this model takes: {slots}.",
+
+  "edits.colour": "Colour",
+  "edits.light": "Light",
+  "edits.shape": "Shape",
+  "edits.detail": "Detail",
+  "edits.draw": "Draw",
+  "edits.two pictures": "Two photos",
+  "edits.other": "Other",
+
+  "sample.all": "Samples",
+  "sample.show": "Show the sample: {what}",
+  "sample.before": "Sample before: {what}",
+  "sample.after": "Sample after “{prompt}”: {what}",
+  "sample.made": "Made by the demo model from this sentence",
+  "sample.try": "Try it with this photo",
+
+  "unchanged.unknown": "Nothing visible has changed: this small model did not know what to do with that. Try one of these:",
+  "unchanged.known": "Nothing visible has changed: the photo may look so already. Try one of these:",
+  "unchanged.large": "Nothing visible has changed. Say more exactly what should change, or try another seed.",
 
   "advanced.title": "Settings",
   "advanced.steps": "Steps",

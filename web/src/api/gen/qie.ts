@@ -134,6 +134,10 @@ export interface JobPage {
 }
 
 export interface KnownEdit {
+  /** colour, light, shape, detail, draw, two pictures, or another word to group by */
+  group?: string;
+  /** how many pictures the wording speaks of, where that is more than one */
+  images?: number;
   label: string;
   prompt: string;
 }
