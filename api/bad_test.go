@@ -161,6 +161,13 @@ func badRecipes() []refusal {
 		{"unknown model", 404, job.CodeUnknownModel, withRecipe(`{"prompt":"x","model":"gone"}`)},
 		{"unknown preset", 422, job.CodeUnknownPreset, withRecipe(`{"prompt":"x","preset":"gone"}`)},
 		{"unknown lora", 422, job.CodeUnknownLoRA, withRecipe(`{"prompt":"x","loras":["../../etc/passwd"]}`)},
+		{"strength that is no number", 422, job.CodeOutOfRange, withRecipe(`{"prompt":"x","loras":["warm:strong"]}`)},
+		{"strength of 0", 422, job.CodeOutOfRange, withRecipe(`{"prompt":"x","loras":["warm:0"]}`)},
+		{"strength of 2.5", 422, job.CodeOutOfRange, withRecipe(`{"prompt":"x","loras":["warm:2.5"]}`)},
+		{"strength of NaN", 422, job.CodeOutOfRange, withRecipe(`{"prompt":"x","loras":["warm:NaN"]}`)},
+		{"lora twice", 400, job.CodeInputBad, withRecipe(`{"prompt":"x","loras":["warm","warm:0.5"]}`)},
+		{"loras is text", 400, job.CodeInputBad, withRecipe(`{"prompt":"x","loras":"warm"}`)},
+		{"loras holds objects", 400, job.CodeInputBad, withRecipe(`{"prompt":"x","loras":[{"id":"warm"}]}`)},
 		{"unknown part", 422, job.CodeUnknownField, withParts(text("recipe", `{"prompt":"x"}`), text("priority", "9"))},
 	}
 }

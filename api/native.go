@@ -143,6 +143,9 @@ type ModelInfo struct {
 	CFG       float64 `json:"default_true_cfg_scale"`
 	Installed bool    `json:"installed"`
 	Selected  bool    `json:"selected"`
+
+	Presets []event.PresetView `json:"presets" nullable:"false" doc:"the quickest first"`
+	LoRAs   []event.LoRAView   `json:"loras" nullable:"false"`
 }
 
 // ModelList is the catalogue.
@@ -152,7 +155,8 @@ type ModelList struct {
 
 func (s *server) info(m model.Spec) ModelInfo {
 	return ModelInfo{ID: m.ID, Name: m.Name, Licence: m.Licence, Notice: m.Notice, Bytes: m.Bytes, MaxImages: m.MaxImages,
-		Steps: m.DefaultSteps, CFG: m.DefaultCFG, Installed: m.Dir != "", Selected: m.ID == s.sup.Model().ID}
+		Steps: m.DefaultSteps, CFG: m.DefaultCFG, Installed: m.Dir != "", Selected: m.ID == s.sup.Model().ID,
+		Presets: supervisor.PresetViews(m), LoRAs: supervisor.LoRAViews(m)}
 }
 
 func (s *server) listModels(context.Context, *empty) (*body[ModelList], error) {

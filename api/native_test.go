@@ -119,6 +119,17 @@ func TestDocument_HoldsEveryRoute(t *testing.T) {
 	}
 }
 
+// What a page offers is what the model's qie.json holds: names and notes, no path.
+func TestModel_OffersPresetsAndLoRAs(t *testing.T) {
+	r := newRig(t, rigConfig{})
+	want := `"presets":[{"name":"fast","steps":2},{"name":"best","steps":8}],"loras":[{"id":"warm","name":"Warm","note":"warmer colours"}]`
+	for _, path := range []string{"/api/v1/models", "/api/v1/state"} {
+		if a := r.get(t, path); a.status != 200 || !strings.Contains(string(a.body), want) {
+			t.Errorf("%s: %d, no %s in %s", path, a.status, want, a.body)
+		}
+	}
+}
+
 func TestServer_PagesAndMetrics(t *testing.T) {
 	r := newRig(t, rigConfig{})
 	for path, want := range map[string]string{"/metrics": "qie_", "/docs": "/api/v1/jobs/{id}/cancel", "/openapi.json": "LiveEvent",

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -124,6 +125,10 @@ func (s *Supervisor) take(v any) {
 		if row := s.current(e.Job, e.Attempt); row != nil {
 			s.progress(row, e)
 		}
+	case worker.Resumed:
+		if row := s.current(e.Job, e.Attempt); row != nil {
+			s.resumed(row, e.Step)
+		}
 	case worker.Preview:
 		if row := s.current(e.Job, e.Attempt); row != nil {
 			row.Job.Preview = fmt.Sprintf("/api/v1/jobs/%s/preview?attempt=%d&step=%d", e.Job, e.Attempt, e.Step)
@@ -140,6 +145,9 @@ func (s *Supervisor) take(v any) {
 		}
 	case worker.Failed:
 		if row := s.current(e.Job, e.Attempt); row != nil && row.result == nil {
+			if e.Err.Code == job.CodeNaNOutput { // what led there must not lead there again
+				s.store.RemoveFile(e.Job, store.CheckpointFile)
+			}
 			s.settle(row, sched.AfterError(row.Job.State, row.record(), e.Err), e.Err)
 		}
 	case worker.Canceled:
@@ -197,6 +205,7 @@ func (s *Supervisor) start(w *worker.Worker, row *entry, attempt int) {
 		p.Images = append(p.Images, dir+"/"+store.InputFile(n+1))
 	}
 	p.ResultPath, p.PreviewPath = dir+"/"+attemptFile(attempt), dir+"/"+store.PreviewFile
+	p.CheckpointPath = dir + "/" + store.CheckpointFile
 	status := w.Status()
 	now := s.cfg.Now()
 	row.key = status.Device + " " + p.Key()
@@ -244,6 +253,12 @@ func noticed(have []job.Notice, n job.Notice) []job.Notice {
 		}
 	}
 	return append(have, n)
+}
+
+// replaced puts the notice in the place of an older one of its code.
+func replaced(have []job.Notice, n job.Notice) []job.Notice {
+	kept := slices.DeleteFunc(slices.Clone(have), func(h job.Notice) bool { return h.Code == n.Code })
+	return append(kept, n)
 }
 
 // step moves a job, makes it durable and tells everybody. It is the only place where a state changes after Insert.
@@ -316,8 +331,17 @@ func (s *Supervisor) end(row *entry, step job.Step, why *job.Error) {
 			row.attempt.Code = why.Code
 		}
 	}
+	s.store.RemoveFile(j.ID, store.CheckpointFile)
 	s.step(row, step, row.attempt)
 	s.forget(row)
+}
+
+// resumed tells that an attempt goes on where an earlier one broke off.
+func (s *Supervisor) resumed(row *entry, step int) {
+	row.Job.Notices = replaced(row.Job.Notices, job.Notice{Code: "resumed",
+		Message: fmt.Sprintf("the first try broke off; this one went on behind step %d of %d", step, row.Job.Steps)})
+	row.Job.Step = max(row.Job.Step, step)
+	s.publish(row)
 }
 
 func (s *Supervisor) forget(row *entry) {
@@ -435,7 +459,8 @@ func (s *Supervisor) phaseEnded(row *entry) {
 	case job.Denoise:
 		s.paces[row.key] = s.paces[row.key].Learn(job.Denoise, row.estimate.StepMean())
 	case job.Loading:
-		if took > 0.1 { // less is a warm worker, which says nothing about a load
+		// A warm worker says nothing about a load: it only merges LoRAs, or does nothing.
+		if took > 0.1 && row.estimate.Loads() {
 			s.paces[row.key] = s.paces[row.key].Learn(job.Loading, took)
 		}
 	default:

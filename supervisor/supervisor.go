@@ -288,11 +288,29 @@ func (s *Supervisor) modelsChanged() {
 	s.hub.Publish(event.Event{Type: event.TypeNotice, Notice: &job.Notice{Code: "models_changed", Message: "the list of models changed"}})
 }
 
+// PresetViews gives the presets of a model as a page offers them.
+func PresetViews(m model.Spec) []event.PresetView {
+	views := []event.PresetView{}
+	for _, name := range m.PresetNames() {
+		views = append(views, event.PresetView{Name: name, Steps: cmp.Or(m.Presets[name].Steps, m.DefaultSteps)})
+	}
+	return views
+}
+
+// LoRAViews gives the LoRAs of a model as a page offers them.
+func LoRAViews(m model.Spec) []event.LoRAView {
+	views := []event.LoRAView{}
+	for _, l := range m.LoRAs {
+		views = append(views, event.LoRAView{ID: l.ID, Name: l.Name, Note: l.Note})
+	}
+	return views
+}
+
 func modelView(m model.Spec) event.ModelView {
 	v := event.ModelView{ID: m.ID, Name: m.Name, Notice: m.Notice, MaxImages: m.MaxImages, Steps: m.DefaultSteps,
-		CFG: m.DefaultCFG, KnownEdits: []event.KnownEdit{}}
+		CFG: m.DefaultCFG, KnownEdits: []event.KnownEdit{}, Presets: PresetViews(m), LoRAs: LoRAViews(m)}
 	for _, e := range m.KnownEdits {
-		v.KnownEdits = append(v.KnownEdits, event.KnownEdit{Label: e.Label, Prompt: e.Prompt})
+		v.KnownEdits = append(v.KnownEdits, event.KnownEdit{Label: e.Label, Prompt: e.Prompt, Group: e.Group, Images: e.Images})
 	}
 	return v
 }

@@ -113,7 +113,8 @@ func TestSubmit_Refusals(t *testing.T) {
 		{"four images", job.Recipe{Prompt: "x"}, 4, job.CodeTooManyImages, "limit is 3"},
 		{"unknown model", job.Recipe{Prompt: "x", Model: "gone"}, 1, job.CodeUnknownModel, "gone"},
 		{"unknown preset", job.Recipe{Prompt: "x", Preset: "gone"}, 1, job.CodeUnknownPreset, "fast"},
-		{"unknown lora", job.Recipe{Prompt: "x", LoRAs: []string{"gone"}}, 1, job.CodeUnknownLoRA, "gone"},
+		{"unknown lora", job.Recipe{Prompt: "x", LoRAs: []string{"gone"}}, 1, job.CodeUnknownLoRA, "has warm"},
+		{"strength of a lora", job.Recipe{Prompt: "x", LoRAs: []string{"warm:2.1"}}, 1, job.CodeOutOfRange, "at most 2"},
 		{"too many steps", job.Recipe{Prompt: "x", Steps: 101}, 1, job.CodeOutOfRange, "100"},
 	}
 	for _, tt := range tests {

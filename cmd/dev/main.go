@@ -16,7 +16,8 @@ const usage = `usage: go run ./cmd/dev COMMAND
   run              the program and the page with reload, on http://localhost:5173
   fresh            in a fresh clone what README says, killed after each step of the set-up
   demo-eval        the demo model on held-out photos and sentences, in pictures and in words
-  bench            the figures of README, with the machine that they were measured on`
+  bench            the figures of README, with the machine that they were measured on
+  samples          the before-and-after pictures of the first screen, made by the demo model; after every change of it`
 
 func main() {
 	os.Exit(dev(os.Args[1:]))
@@ -28,7 +29,8 @@ func dev(args []string) int {
 	if tools, err := filepath.Abs(".qie/tools/bin"); err == nil {
 		_ = os.Setenv("PATH", tools+string(os.PathListSeparator)+os.Getenv("PATH")) // what setup.sh fetched
 	}
-	commands := map[string]func(context.Context, []string) error{"check": check, "gen": gen, "run": run, "fresh": fresh, "demo-eval": demoEval, "bench": bench}
+	commands := map[string]func(context.Context, []string) error{"check": check, "gen": gen, "run": run, "fresh": fresh,
+		"demo-eval": demoEval, "samples": samples, "bench": bench}
 	if len(args) < 1 || commands[args[0]] == nil {
 		fmt.Fprintln(os.Stderr, usage)
 		return 2

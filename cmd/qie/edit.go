@@ -59,6 +59,8 @@ func (a *app) edit() *cobra.Command {
 	flags.StringVar(&f.recipe.NegativePrompt, "negative", "", "what should not be there")
 	flags.Int64Var(&f.seed, "seed", 0, "seed (default: drawn at random)")
 	flags.StringVar(&f.recipe.Size, "size", "", "auto or WIDTHxHEIGHT (default auto: the photo's own size)")
+	flags.StringVar(&f.recipe.Preset, "preset", "", "named bundle of the model, for example fast (qie models lists them)")
+	flags.StringArrayVar(&f.recipe.LoRAs, "lora", nil, "LoRA of the model, id or id:strength; can be repeated")
 	flags.DurationVar(&f.timeout, "timeout", 0, "give up after, for example 10m (default: never)")
 	return cmd
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -30,6 +31,12 @@ func (a *app) models() *cobra.Command {
 						mark = "*"
 					}
 					a.out.result("%s %-24s %9s  %-12s %s", mark, m.ID, bytesText(m.Bytes), m.Licence, m.Name)
+					for _, p := range m.Presets {
+						a.out.result("    --preset %-18s %d steps", p.Name, p.Steps)
+					}
+					for _, l := range m.LoRAs {
+						a.out.result("    --lora %-20s %s", l.ID, strings.TrimSuffix(l.Name+": "+l.Note, ": "))
+					}
 				}
 				return nil
 			})

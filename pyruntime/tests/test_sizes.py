@@ -68,6 +68,46 @@ def test_a_source_that_is_no_png_is_a_bad_input(loaded, tmp_path, data):
         edit.read_sources(asked, 0)
 
 
+@given(width=SIDE, height=SIDE, to_width=SIDE, to_height=SIDE)
+def test_a_cover_is_the_largest_middle_part_of_the_asked_ratio(width, height, to_width, to_height):
+    kept = edit.cover(Box(width, height), to_width, to_height)
+    assert kept.width == width or kept.height == height
+    assert abs(kept.width - kept.height * to_width / to_height) <= 0.5 + 0.5 * to_width / to_height or 1 in kept.size
+    assert abs(kept.left - (width - kept.width - kept.left)) <= 1
+    assert abs(kept.top - (height - kept.height - kept.top)) <= 1
+
+
+class Box:
+    """A picture without pixels: where a crop lies in it."""
+
+    def __init__(self, width, height, left=0, top=0):
+        self.width, self.height, self.left, self.top = width, height, left, top
+        self.size = width, height
+
+    def crop(self, box):
+        left, top, right, bottom = box
+        assert 0 <= left < right <= self.width and 0 <= top < bottom <= self.height
+        return Box(right - left, bottom - top, left, top)
+
+
+def test_a_cover_keeps_the_pixels_of_the_middle():
+    wide = Image.new("RGB", (90, 20), "red")
+    wide.paste("blue", (30, 0, 60, 20))
+    assert edit.cover(wide, 300, 200).getcolors() == [(30 * 20, (0, 0, 255))]
+
+
+def test_pictures_after_the_first_take_its_shape_only_where_the_model_asks_for_it(loaded, run, tmp_path):
+    pictures = [picture(64, 96), picture(200, 64), picture(31, 47)]
+    asked = request(tmp_path, pictures, ref_fit="cover")
+    fitted = edit.fit(edit.read_sources(asked, 0), asked.ref_fit)
+    assert [s.size for s in fitted] == [(64, 96), (43, 64), (31, 46)]
+    assert set(edit.reference_sizes(asked, loaded("plus"), fitted)) == {(64, 96)}
+    assert run(loaded("plus"), asked).image.size == (64, 96)
+    plain = request(tmp_path, pictures)
+    assert [s.size for s in edit.fit(pictures, plain.ref_fit)] == [p.size for p in pictures]
+    assert len(set(edit.reference_sizes(plain, loaded("plus"), pictures))) > 1
+
+
 def test_pack_and_unpack_are_inverse():
     latents = torch.randn(1, 4, 1, 6, 10)
     tokens = vae.pack(latents)

@@ -275,6 +275,7 @@ def test_a_cancel_on_the_wire_ends_the_attempt(noisy, tmp_path):
         ({"work_height": 63}, "out_of_range"),
         ({"out_width": 0}, "out_of_range"),
         ({"ref_area": 0}, "out_of_range"),
+        ({"ref_fit": "stretch"}, "out_of_range"),
         ({"seed": 2**70}, "out_of_range"),
         ({"prompt": "word " * 5000}, "prompt_too_long"),
         ({"result_path": "/proc/nowhere/result.png"}, "internal"),

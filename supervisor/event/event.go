@@ -99,17 +99,34 @@ type State struct {
 
 // ModelView is the selected model as a page shows it.
 type ModelView struct {
-	ID         string      `json:"id"`
-	Name       string      `json:"name"`
-	Notice     string      `json:"notice,omitempty" doc:"for example that this is the miniature, and how to get the full model"`
-	MaxImages  int         `json:"max_images"`
-	Steps      int         `json:"default_steps"`
-	CFG        float64     `json:"default_true_cfg_scale"`
-	KnownEdits []KnownEdit `json:"known_edits" nullable:"false"`
+	ID         string       `json:"id"`
+	Name       string       `json:"name"`
+	Notice     string       `json:"notice,omitempty" doc:"for example that this is the miniature, and how to get the full model"`
+	MaxImages  int          `json:"max_images"`
+	Steps      int          `json:"default_steps"`
+	CFG        float64      `json:"default_true_cfg_scale"`
+	KnownEdits []KnownEdit  `json:"known_edits" nullable:"false"`
+	Presets    []PresetView `json:"presets" nullable:"false" doc:"the quickest first"`
+	LoRAs      []LoRAView   `json:"loras" nullable:"false"`
+}
+
+// PresetView is a preset of a model as a page offers it.
+type PresetView struct {
+	Name  string `json:"name"`
+	Steps int    `json:"steps"`
+}
+
+// LoRAView is a LoRA of a model as a page offers it.
+type LoRAView struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	Note string `json:"note,omitempty" doc:"what it does, in a few words"`
 }
 
 // KnownEdit is a wording that the model was trained for, offered as a chip.
 type KnownEdit struct {
 	Label  string `json:"label"`
 	Prompt string `json:"prompt"`
+	Group  string `json:"group,omitempty" doc:"colour, light, shape, detail, draw, two pictures, or another word to group by"`
+	Images int    `json:"images,omitempty" doc:"how many pictures the wording speaks of, where that is more than one"`
 }

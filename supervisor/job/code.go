@@ -45,6 +45,7 @@ const (
 	CodeGPUContext     Code = "gpu_context"
 	CodeWeightsMissing Code = "weights_missing"
 	CodeWeightsCorrupt Code = "weights_corrupt"
+	CodeLoRAMismatch   Code = "lora_mismatch"
 	CodeDiskFull       Code = "disk_full"
 	CodeNaNOutput      Code = "nan_output"
 	CodeWorkerDied     Code = "worker_died"
@@ -65,7 +66,7 @@ var codeFacts = map[Code]struct{ retry bool }{
 	CodeMethodNotAllowed: {}, CodeUnsupportedMedia: {}, CodeQueueFull: {}, CodeNotReady: {}, CodeRangeUnsatisfied: {},
 	CodeModelNotInstalled: {},
 	CodeOOMLoad:           {retry: true}, CodeOOMRun: {retry: true}, CodeGPUContext: {retry: true},
-	CodeWeightsMissing: {}, CodeWeightsCorrupt: {}, CodeDiskFull: {}, CodeNaNOutput: {},
+	CodeWeightsMissing: {}, CodeWeightsCorrupt: {}, CodeLoRAMismatch: {}, CodeDiskFull: {}, CodeNaNOutput: {},
 	CodeWorkerDied: {retry: true}, CodeWorkerStalled: {retry: true}, CodePoison: {}, CodeCanceled: {},
 	CodeProtocol: {retry: true}, CodeEnvBroken: {}, CodeInternal: {retry: true},
 }

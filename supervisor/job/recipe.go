@@ -29,7 +29,7 @@ type Recipe struct {
 	Size           string   `json:"size,omitempty" doc:"auto (the photo's own size) or WIDTHxHEIGHT"`
 	Model          string   `json:"model,omitempty" doc:"absent: the selected model"`
 	Preset         string   `json:"preset,omitempty" doc:"a named bundle of the model, for example fast"`
-	LoRAs          []string `json:"loras,omitempty" nullable:"false"`
+	LoRAs          []string `json:"loras,omitempty" nullable:"false" doc:"ids of the model's LoRAs, each with a strength if not 1, for example blueprint:0.8; added to those of the preset"`
 	Collage        bool     `json:"collage,omitempty" doc:"join two images side by side into one source, as the original program did"`
 }
 
@@ -72,6 +72,9 @@ func (r Recipe) Validate() error {
 		return Errorf(CodeOutOfRange, "true_cfg_scale is %g, it must be 1 to %g", r.TrueCFGScale, CFGMax)
 	case r.Seed != nil && (*r.Seed < 0 || *r.Seed > SeedMax):
 		return Errorf(CodeOutOfRange, "seed is %d, it must be 0 to %d", *r.Seed, int64(SeedMax))
+	}
+	if _, err := ParseLoRAs(r.LoRAs); err != nil {
+		return err
 	}
 	_, _, _, err := ParseSize(r.Size)
 	return err

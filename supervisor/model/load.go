@@ -19,6 +19,9 @@ const (
 	ClassEditPlus = "QwenImageEditPlusPipeline"
 )
 
+// FitCover is the reference_fit of a model that was trained with all references of one shape.
+const FitCover = "cover"
+
 const (
 	specFile     = "qie.json"
 	indexFile    = "model_index.json"
@@ -56,6 +59,11 @@ func Load(dir string) (Spec, error) {
 		}
 	}
 	spec.Dir = dir
+	for i, l := range spec.LoRAs {
+		if l.Name == "" {
+			spec.LoRAs[i].Name = l.ID
+		}
+	}
 	if spec.Bytes, err = weightBytes(dir); err != nil {
 		return Spec{}, err
 	}
@@ -84,7 +92,7 @@ func readIndex(dir string) (index, error) {
 // known gives the numbers that diffusers 0.42 has as constants for the class.
 func known(class, name string) (Spec, error) {
 	spec := Spec{ID: name, Name: name, Class: class, Family: "qwen-image-edit", RefArea: megapixel, CondArea: megapixel,
-		MaxArea: megapixel, DefaultSteps: 50, DefaultCFG: 4, MaxImages: 1, Presets: map[string]int{}}
+		MaxArea: megapixel, DefaultSteps: 50, DefaultCFG: 4, MaxImages: 1, Presets: map[string]Preset{}}
 	switch class {
 	case ClassEdit:
 	case ClassEditPlus:
@@ -104,10 +112,16 @@ func check(s Spec) error {
 		return job.Errorf(job.CodeWeightsCorrupt, "model id %q is not a plain name", s.ID)
 	case s.MaxArea < 64*64 || s.RefArea <= 0 || s.CondArea <= 0 || s.MaxImages < 1 || s.DefaultSteps < 1:
 		return job.Errorf(job.CodeWeightsCorrupt, "%s of model %s has impossible numbers", specFile, s.ID)
+	case s.RefFit != "" && s.RefFit != FitCover:
+		return job.Errorf(job.CodeWeightsCorrupt, "reference_fit %q in %s of model %s is not known; %q is", s.RefFit, specFile,
+			s.ID, FitCover)
 	case s.DefaultSteps > job.StepsMax || s.DefaultCFG > job.CFGMax:
 		return job.Errorf(job.CodeWeightsCorrupt, "%s of model %s has defaults above the limits", specFile, s.ID)
 	}
-	return nil
+	if err := checkLoRAs(s); err != nil {
+		return err
+	}
+	return checkPresets(s)
 }
 
 // weightBytes sums the weight files. A link into a cache counts with the size of its target.

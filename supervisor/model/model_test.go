@@ -1,8 +1,11 @@
 package model
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"qie/supervisor/job"
@@ -83,6 +86,35 @@ func TestVerify_FindsAFlippedByte(t *testing.T) {
 	}
 }
 
+// The manifest of a directory vouches for every weight in it: a LoRA that it does not list is not taken on trust.
+func TestVerify_WantsLoRAsInTheManifest(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(indexFile, editIndex)
+	write(specFile, `{"id":"x",`+lorasOwn+`}`)
+	write("w.safetensors", "weights")
+	entry := func(name, text string) string {
+		return fmt.Sprintf(`{"path":%q,"size":%d,"sha256":"%x"}`, name, len(text), sha256.Sum256([]byte(text)))
+	}
+	write(manifestFile, `{"files":[`+entry(indexFile, editIndex)+`]}`)
+	if err := Verify(dir); err == nil || job.AsError(err).Code != job.CodeWeightsCorrupt {
+		t.Errorf("a LoRA outside the manifest: %v", err)
+	}
+	write(manifestFile, `{"files":[`+entry(indexFile, editIndex)+`,`+entry("w.safetensors", "weights")+`]}`)
+	if err := Verify(dir); err != nil {
+		t.Error(err)
+	}
+}
+
+const (
+	editIndex = `{"_class_name":"QwenImageEditPipeline"}`
+	lorasOwn  = `"loras":[{"id":"w","file":"w.safetensors"}]`
+)
+
 func TestLoad(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -97,6 +129,40 @@ func TestLoad(t *testing.T) {
 			check: func(s Spec) bool { return s.MaxImages == 3 && s.CondArea == 384*384 && s.DefaultCFG == 4 }},
 		{name: "qie.json wins", index: `{"_class_name":"QwenImageEditPipeline"}`, own: `{"id":"x","default_steps":4}`,
 			check: func(s Spec) bool { return s.ID == "x" && s.DefaultSteps == 4 && s.MaxArea == megapixel }},
+		{name: "presets as numbers and as objects", index: editIndex,
+			own: `{"presets":{"best":8,"fast":{"steps":2,"true_cfg_scale":1,"loras":["w:0.5"],"shift":3}},` + lorasOwn + `}`,
+			check: func(s Spec) bool {
+				l, ok := s.LoRA("w")
+				return s.Presets["best"].Steps == 8 && s.Presets["fast"].Steps == 2 && s.Presets["fast"].Shift == 3 &&
+					s.Presets["fast"].CFG == 1 && s.Presets["fast"].LoRAs[0] == "w:0.5" && slices.Equal(s.PresetNames(), []string{"fast", "best"}) &&
+					ok && l.Name == "w" && s.Path(l) == filepath.Join(s.Dir, "w.safetensors")
+			}},
+		{name: "preset of text", index: editIndex, own: `{"presets":{"fast":"2"}}`, code: job.CodeWeightsCorrupt},
+		{name: "preset of half a step", index: editIndex, own: `{"presets":{"fast":2.5}}`, code: job.CodeWeightsCorrupt},
+		{name: "preset of 101 steps", index: editIndex, own: `{"presets":{"fast":101}}`, code: job.CodeWeightsCorrupt},
+		{name: "preset of a negative shift", index: editIndex, own: `{"presets":{"fast":{"shift":-3}}}`, code: job.CodeWeightsCorrupt},
+		{name: "preset of an unknown LoRA", index: editIndex, own: `{"presets":{"fast":{"loras":["x"]}},` + lorasOwn + `}`,
+			code: job.CodeWeightsCorrupt},
+		{name: "preset of a LoRA too strong", index: editIndex, own: `{"presets":{"fast":{"loras":["w:9"]}},` + lorasOwn + `}`,
+			code: job.CodeWeightsCorrupt},
+		{name: "LoRA outside the directory", index: editIndex, own: `{"loras":[{"id":"w","file":"../w.safetensors"}]}`,
+			code: job.CodeWeightsCorrupt},
+		{name: "LoRA by an absolute path", index: editIndex, own: `{"loras":[{"id":"w","file":"/w.safetensors"}]}`,
+			code: job.CodeWeightsCorrupt},
+		{name: "LoRA in pickle", index: editIndex, own: `{"loras":[{"id":"w","file":"w.ckpt"}]}`, code: job.CodeWeightsCorrupt},
+		{name: "LoRA whose id is a path", index: editIndex, own: `{"loras":[{"id":"a/b","file":"w.safetensors"}]}`,
+			code: job.CodeWeightsCorrupt},
+		{name: "LoRA that is there twice", index: editIndex,
+			own: `{"loras":[{"id":"w","file":"w.safetensors"},{"id":"w","file":"w.safetensors"}]}`, code: job.CodeWeightsCorrupt},
+		{name: "LoRA that is gone", index: editIndex, own: `{"loras":[{"id":"w","file":"gone.safetensors"}]}`,
+			code: job.CodeWeightsMissing},
+		{name: "what is known of edits", index: `{"_class_name":"QwenImageEditPlusPipeline"}`,
+			own: `{"reference_fit":"cover","known_edits":[{"label":"blend","prompt":"blend with image 2","group":"two pictures","images":2}]}`,
+			check: func(s Spec) bool {
+				return s.RefFit == FitCover && s.KnownEdits[0] == KnownEdit{"blend", "blend with image 2", "two pictures", 2}
+			}},
+		{name: "an unknown fit", index: `{"_class_name":"QwenImageEditPlusPipeline"}`, own: `{"reference_fit":"stretch"}`,
+			code: job.CodeWeightsCorrupt},
 		{name: "another pipeline", index: `{"_class_name":"StableDiffusionPipeline"}`, code: job.CodeUnknownModel},
 		{name: "broken index", index: `{`, code: job.CodeWeightsCorrupt},
 		{name: "broken qie.json", index: `{"_class_name":"QwenImageEditPipeline"}`, own: `[`, code: job.CodeWeightsCorrupt},

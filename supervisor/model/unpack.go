@@ -9,7 +9,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"qie/supervisor/job"
@@ -140,6 +142,16 @@ func Verify(dir string) error {
 	}
 	if err := sizesFit(dir, list); err != nil {
 		return err
+	}
+	// A LoRA is weights as all others: one that the manifest does not know has no hash to be held to.
+	spec, err := Load(dir)
+	if err != nil {
+		return err
+	}
+	for _, l := range spec.LoRAs {
+		if !slices.ContainsFunc(list.Files, func(f manifestEntry) bool { return f.Path == path.Clean(l.File) }) {
+			return job.Errorf(job.CodeWeightsCorrupt, "%s of LoRA %s is not in %s", l.File, l.ID, manifestFile)
+		}
 	}
 	for _, f := range list.Files {
 		sum, err := hashFile(filepath.Join(dir, filepath.FromSlash(f.Path)))

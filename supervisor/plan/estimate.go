@@ -86,6 +86,9 @@ func NewEstimate(pace Pace, steps int, loads bool) Estimate {
 	return Estimate{pace: pace, steps: max(steps, 1), loads: loads}
 }
 
+// Loads tells whether the attempt began with a load.
+func (e *Estimate) Loads() bool { return e.loads }
+
 // Step takes the seconds of a denoise step. The first one of a process often pays for warming up, so later ones
 // outweigh it.
 func (e *Estimate) Step(seconds float64) {

@@ -1,9 +1,10 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
-	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"qie/supervisor/job"
@@ -15,6 +16,9 @@ const classPlus = "QwenImageEditPlusPipeline"
 
 // collageSides is how many pictures a collage joins.
 const collageSides = 2
+
+// seenCrop is from which difference in ratio a crop is told.
+const seenCrop = 1.02
 
 // Make decides every number of an attempt for one model. images are the sources in order, seed is drawn by the
 // caller when the recipe has none. Paths, job and attempt are the caller's to fill in.
@@ -28,23 +32,25 @@ func Make(r job.Recipe, images []job.Image, spec model.Spec, seed int64) (Plan, 
 	if r.Model != "" && r.Model != spec.ID {
 		return Plan{}, job.Errorf(job.CodeUnknownModel, "model %q is not here; %q is", r.Model, spec.ID)
 	}
-	if len(r.LoRAs) > 0 {
-		return Plan{}, job.Errorf(job.CodeUnknownLoRA, "LoRA %q is not here; %s has none installed", r.LoRAs[0], spec.Name)
-	}
 	if err := count(r, len(images), spec); err != nil {
 		return Plan{}, err
 	}
-	steps, err := stepsOf(r, spec)
+	preset, err := presetOf(r, spec)
+	if err != nil {
+		return Plan{}, err
+	}
+	loras, err := lorasOf(r, preset, spec)
 	if err != nil {
 		return Plan{}, err
 	}
 	p := Plan{
 		ModelID: spec.ID, ModelDir: spec.Dir, Prompt: r.Prompt, NegativePrompt: r.NegativePrompt,
-		Steps: steps, TrueCFGScale: r.TrueCFGScale, Seed: seed, Collage: r.Collage && len(images) == collageSides,
-		RefArea: spec.RefArea, CondArea: spec.CondArea,
-	}
-	if p.TrueCFGScale == 0 {
-		p.TrueCFGScale = max(spec.DefaultCFG, 1)
+		// What the person wrote comes first, then the preset, then the model's default.
+		Steps:        cmp.Or(r.Steps, preset.Steps, spec.DefaultSteps, 1),
+		TrueCFGScale: cmp.Or(r.TrueCFGScale, preset.CFG, max(spec.DefaultCFG, 1)),
+		Shift:        preset.Shift, LoRAs: loras,
+		Seed: seed, Collage: r.Collage && len(images) == collageSides, RefArea: spec.RefArea, CondArea: spec.CondArea,
+		RefFit: spec.RefFit,
 	}
 	if r.Seed != nil {
 		p.Seed = *r.Seed
@@ -68,6 +74,9 @@ func Make(r job.Recipe, images []job.Image, spec model.Spec, seed int64) (Plan, 
 			"%s works at %dx%d pixels; the result is enlarged to %dx%d", spec.Name, p.WorkWidth, p.WorkHeight,
 			p.OutWidth, p.OutHeight)})
 	}
+	if n, ok := cropped(p, images); ok {
+		p.Notices = append(p.Notices, n)
+	}
 	if p.NegativePrompt != "" && p.TrueCFGScale <= 1 {
 		p.Notices = append(p.Notices, job.Notice{Code: "negative_prompt_unused",
 			Message: "the negative prompt has no effect while true_cfg_scale is 1"})
@@ -90,28 +99,77 @@ func count(r job.Recipe, images int, spec model.Spec) error {
 	return err.WithHint(fmt.Sprintf("send at most %d", limit))
 }
 
-func stepsOf(r job.Recipe, spec model.Spec) (int, error) {
-	steps := spec.DefaultSteps
-	if r.Preset != "" {
-		preset, ok := spec.Presets[r.Preset]
-		if !ok {
-			names := slices.Sorted(maps.Keys(spec.Presets))
-			if len(names) == 0 {
-				return 0, job.Errorf(job.CodeUnknownPreset, "preset %q is not known: %s has none", r.Preset, spec.Name)
-			}
-			return 0, job.Errorf(job.CodeUnknownPreset, "preset %q is not known: %s has %s", r.Preset, spec.Name,
-				strings.Join(names, ", "))
-		}
-		steps = preset
+func presetOf(r job.Recipe, spec model.Spec) (model.Preset, error) {
+	if r.Preset == "" {
+		return model.Preset{}, nil
 	}
-	if r.Steps != 0 {
-		steps = r.Steps
+	if preset, ok := spec.Presets[r.Preset]; ok {
+		return preset, nil
 	}
-	return max(steps, 1), nil
+	return model.Preset{}, job.Errorf(job.CodeUnknownPreset, "preset %q is not known: %s has %s", r.Preset, spec.Name,
+		listed(spec.PresetNames()))
 }
 
-// sourceSize gives the size whose ratio the model works in: the collage's, else the first image's for Edit and the
-// last one's for Edit-Plus, as the stock pipelines take it.
+// lorasOf gives those of the preset and then those of the recipe; of an id in both, the recipe's strength counts.
+func lorasOf(r job.Recipe, preset model.Preset, spec model.Spec) ([]LoRA, error) {
+	wanted, err := job.ParseLoRAs(preset.LoRAs)
+	if err != nil {
+		return nil, err
+	}
+	own, err := job.ParseLoRAs(r.LoRAs)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range own {
+		if i := slices.IndexFunc(wanted, func(w job.LoRA) bool { return w.ID == l.ID }); i >= 0 {
+			wanted[i] = l
+		} else {
+			wanted = append(wanted, l)
+		}
+	}
+	loras := make([]LoRA, 0, len(wanted))
+	for _, w := range wanted {
+		l, ok := spec.LoRA(w.ID)
+		if !ok {
+			ids := make([]string, 0, len(spec.LoRAs))
+			for _, l := range spec.LoRAs {
+				ids = append(ids, l.ID)
+			}
+			return nil, job.Errorf(job.CodeUnknownLoRA, "LoRA %q is not here: %s has %s", w.ID, spec.Name, listed(ids))
+		}
+		loras = append(loras, LoRA{spec.Path(l), w.Strength})
+	}
+	return loras, nil
+}
+
+func listed(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+// cropped tells which pictures lose their borders, when they lose enough to be seen.
+func cropped(p Plan, images []job.Image) (job.Notice, bool) {
+	if p.RefFit != model.FitCover || p.Collage {
+		return job.Notice{}, false
+	}
+	ratio := func(i job.Image) float64 { return float64(i.Width) / float64(i.Height) }
+	var names []string
+	for n, image := range images {
+		if r := ratio(image) / ratio(images[0]); max(r, 1/r) > seenCrop {
+			names = append(names, strconv.Itoa(n+1))
+		}
+	}
+	words := "image %s was cropped from its middle to the shape of image 1"
+	if len(names) > 1 {
+		words = "images %s were cropped from their middle to the shape of image 1"
+	}
+	return job.Notice{Code: "cropped", Message: fmt.Sprintf(words, strings.Join(names, " and "))}, len(names) > 0
+}
+
+// sourceSize gives the size whose ratio the model works in: the collage's, else the first image's for Edit and for a
+// model that crops the others to it, and the last one's for any other Edit-Plus, as the stock pipelines take it.
 func sourceSize(collage bool, images []job.Image, spec model.Spec) (width, height int) {
 	if collage {
 		// Both at the height of the taller one, side by side, as the original program joined them.
@@ -120,7 +178,7 @@ func sourceSize(collage bool, images []job.Image, spec model.Spec) (width, heigh
 		return a.Width*height/a.Height + b.Width*height/b.Height, height
 	}
 	source := images[0]
-	if spec.Class == classPlus {
+	if spec.Class == classPlus && spec.RefFit != model.FitCover {
 		source = images[len(images)-1]
 	}
 	return source.Width, source.Height

@@ -16,6 +16,9 @@ type Plan struct {
 	Steps          int
 	TrueCFGScale   float64
 	Seed           int64
+	// Shift is the time shift of the schedule; 0 is the scheduler's own.
+	Shift float64
+	LoRAs []LoRA
 
 	// Images are absolute paths of upright sRGB PNG files.
 	Images  []string
@@ -26,8 +29,18 @@ type Plan struct {
 	// OutWidth and OutHeight are the size of the saved picture; the worker resizes to it.
 	OutWidth, OutHeight int
 	RefArea, CondArea   int
+	// RefFit is how the pictures after the first get their shape: cropped to the first's, or left (model.Spec).
+	RefFit string
 
 	// ResultPath and PreviewPath are where the worker writes (temp, fsync, rename).
 	ResultPath, PreviewPath string
-	Notices                 []job.Notice
+	// CheckpointPath is where the worker keeps the state of its denoise, for the next attempt of the same job.
+	CheckpointPath string
+	Notices        []job.Notice
+}
+
+// LoRA is one change of the weights, by the absolute path of its file.
+type LoRA struct {
+	Path     string
+	Strength float64
 }

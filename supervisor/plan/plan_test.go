@@ -41,9 +41,13 @@ func TestArea_IsThatOfTheStockPipeline(t *testing.T) {
 
 var (
 	edit = model.Spec{ID: "demo", Name: "Demo", Class: model.ClassEdit, RefArea: 512 * 512, CondArea: 512 * 512,
-		MaxArea: 512 * 512, DefaultSteps: 4, DefaultCFG: 1, MaxImages: 1, Presets: map[string]int{"fast": 2, "best": 8}}
+		MaxArea: 512 * 512, DefaultSteps: 4, DefaultCFG: 1, MaxImages: 1, Dir: "/models/demo",
+		LoRAs:   []model.LoRA{{ID: "blueprint", File: "loras/blueprint.safetensors"}, {ID: "two-step", File: "loras/two.safetensors"}},
+		Presets: map[string]model.Preset{"fast": {Steps: 2, Shift: 3, LoRAs: []string{"two-step"}}, "best": {Steps: 8, CFG: 2.5}}}
 	plus = model.Spec{ID: "plus", Name: "Plus", Class: model.ClassEditPlus, RefArea: 1 << 20, CondArea: 384 * 384,
 		MaxArea: 1 << 20, DefaultSteps: 40, DefaultCFG: 4, MaxImages: 3}
+	cover = model.Spec{ID: "cover", Name: "Cover", Class: model.ClassEditPlus, RefArea: 512 * 512, CondArea: 512 * 512,
+		MaxArea: 512 * 512, DefaultSteps: 4, DefaultCFG: 1, MaxImages: 3, RefFit: model.FitCover}
 )
 
 func TestMake(t *testing.T) {
@@ -71,6 +75,8 @@ func TestMake(t *testing.T) {
 			want: "work 576x448 out 4032x3024 steps 2 cfg 1 seed 7"},
 		{name: "edit-plus takes the ratio of the last image", images: []job.Image{photo, tall}, spec: plus,
 			want: "work 736x1440 out 600x1200 steps 40 cfg 4 seed 7"},
+		{name: "a model that crops its references takes the ratio of the first", images: []job.Image{photo, tall}, spec: cover,
+			want: "work 576x448 out 4032x3024 steps 4 cfg 1 seed 7"},
 		{name: "a collage has the height of the taller", recipe: job.Recipe{Collage: true},
 			images: []job.Image{{Width: 100, Height: 100}, {Width: 100, Height: 200}}, spec: edit,
 			want: "work 640x416 out 300x200 steps 4 cfg 1 seed 7"},
@@ -85,8 +91,14 @@ func TestMake(t *testing.T) {
 			code: job.CodeUnknownPreset},
 		{name: "preset of a model without", recipe: job.Recipe{Preset: "x"}, images: []job.Image{photo}, spec: plus,
 			code: job.CodeUnknownPreset},
-		{name: "a LoRA", recipe: job.Recipe{LoRAs: []string{"x"}}, images: []job.Image{photo}, spec: edit,
+		{name: "a preset gives guidance", recipe: job.Recipe{Preset: "best"}, images: []job.Image{photo}, spec: edit,
+			want: "work 576x448 out 4032x3024 steps 8 cfg 2.5 seed 7"},
+		{name: "unknown LoRA", recipe: job.Recipe{LoRAs: []string{"x"}}, images: []job.Image{photo}, spec: edit,
 			code: job.CodeUnknownLoRA},
+		{name: "a LoRA of a model without", recipe: job.Recipe{LoRAs: []string{"blueprint"}}, images: []job.Image{photo},
+			spec: plus, code: job.CodeUnknownLoRA},
+		{name: "a LoRA that is too strong", recipe: job.Recipe{LoRAs: []string{"blueprint:3"}}, images: []job.Image{photo},
+			spec: edit, code: job.CodeOutOfRange},
 		{name: "a hair of a picture", images: []job.Image{{Width: 8000, Height: 2}}, spec: edit, code: job.CodeInputBad},
 	}
 	for _, tt := range tests {
@@ -114,11 +126,83 @@ func TestMake(t *testing.T) {
 	}
 }
 
+func TestMake_LoRAs(t *testing.T) {
+	const blueprint, two = "/models/demo/loras/blueprint.safetensors", "/models/demo/loras/two.safetensors"
+	tests := []struct {
+		name   string
+		recipe job.Recipe
+		want   string
+	}{
+		{"none", job.Recipe{}, "steps 4 shift 0 []"},
+		{"of the recipe", job.Recipe{LoRAs: []string{"blueprint:0.8"}}, "steps 4 shift 0 [{" + blueprint + " 0.8}]"},
+		{"of the preset", job.Recipe{Preset: "fast"}, "steps 2 shift 3 [{" + two + " 1}]"},
+		{"the recipe's are added", job.Recipe{Preset: "fast", LoRAs: []string{"blueprint"}},
+			"steps 2 shift 3 [{" + two + " 1} {" + blueprint + " 1}]"},
+		{"the recipe's strength wins", job.Recipe{Preset: "fast", LoRAs: []string{"two-step:0.5"}},
+			"steps 2 shift 3 [{" + two + " 0.5}]"},
+		{"the recipe's steps win, the schedule stays the preset's", job.Recipe{Preset: "fast", Steps: 3},
+			"steps 3 shift 3 [{" + two + " 1}]"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.recipe.Prompt = "x"
+			p, err := Make(tt.recipe, []job.Image{{Width: 64, Height: 64}}, edit, 0)
+			if got := fmt.Sprintf("steps %d shift %g %v", p.Steps, p.Shift, p.LoRAs); err != nil || got != tt.want {
+				t.Errorf("got  %s, %v\nwant %s", got, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestMake_ListsWhatIsThere(t *testing.T) {
+	for want, recipe := range map[string]job.Recipe{
+		"Demo has blueprint, two-step": {Prompt: "x", LoRAs: []string{"gone"}},
+		"Demo has fast, best":          {Prompt: "x", Preset: "gone"},
+	} {
+		_, err := Make(recipe, []job.Image{{Width: 64, Height: 64}}, edit, 0)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not say %q", err, want)
+		}
+	}
+}
+
 func TestMake_NamesTheLimit(t *testing.T) {
 	_, err := Make(job.Recipe{Prompt: "x"}, make([]job.Image, 2), edit, 0)
 	e := job.AsError(err)
 	if !strings.Contains(e.Message, "Demo takes 1") || !strings.Contains(e.Hint, "collage") {
 		t.Errorf("message %q, hint %q", e.Message, e.Hint)
+	}
+}
+
+func TestMake_TellsWhatIsCropped(t *testing.T) {
+	square, nearly, tall := job.Image{Width: 400, Height: 400}, job.Image{Width: 403, Height: 400}, job.Image{Width: 100, Height: 300}
+	tests := []struct {
+		name   string
+		images []job.Image
+		spec   model.Spec
+		want   string
+	}{
+		{"the same shape", []job.Image{square, nearly}, cover, ""},
+		{"one of two", []job.Image{square, tall}, cover, "image 2 was cropped from its middle to the shape of image 1"},
+		{"both others", []job.Image{tall, square, nearly}, cover, "images 2 and 3 were cropped"},
+		{"a model that keeps every shape", []job.Image{square, tall}, plus, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p, err := Make(job.Recipe{Prompt: "blend with image 2"}, tt.images, tt.spec, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got string
+			for _, n := range p.Notices {
+				if n.Code == "cropped" {
+					got = n.Message
+				}
+			}
+			if (got == "") != (tt.want == "") || !strings.HasPrefix(got, tt.want) {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
 	}
 }
 

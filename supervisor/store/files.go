@@ -27,6 +27,8 @@ const (
 	ResultFile  = "result.png"
 	PreviewFile = "preview.jpg"
 	MaskFile    = "mask.png"
+	// CheckpointFile holds the denoise of an attempt that broke off, until the job ends.
+	CheckpointFile = "checkpoint"
 )
 
 // InputFile names source n, from 1, as the worker reads it.

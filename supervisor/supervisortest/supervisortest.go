@@ -116,8 +116,10 @@ func NewModel(t testing.TB, maxImages int) string {
 	write("model_index.json", map[string]string{"_class_name": class})
 	write("qie.json", map[string]any{"id": fakeworker.Model, "name": "Fake", "class": class, "max_area": 256 * 256,
 		"reference_area": 256 * 256, "condition_area": 256 * 256, "default_steps": 3, "default_true_cfg_scale": 1,
-		"max_images": maxImages, "presets": map[string]int{"fast": 2}})
+		"max_images": maxImages, "presets": map[string]any{"fast": map[string]any{"steps": 2, "loras": []string{"warm"}, "shift": 3}, "best": 8},
+		"loras": []map[string]string{{"id": "warm", "name": "Warm", "file": "warm.safetensors", "note": "warmer colours"}}})
 	write("weights.safetensors", "none")
+	write("warm.safetensors", "none")
 	return dir
 }
 

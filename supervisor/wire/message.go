@@ -49,16 +49,26 @@ type Generate struct {
 	Steps          int      `json:"steps"`
 	TrueCFGScale   float64  `json:"true_cfg_scale"` // 1 is off
 	Seed           int64    `json:"seed"`
-	Images         []string `json:"images"`       // upright sRGB PNG files, in order
-	Collage        bool     `json:"collage"`      // join two images side by side first
-	WorkWidth      int      `json:"work_width"`   // pixels the model computes, multiple of 32
-	WorkHeight     int      `json:"work_height"`  // pixels the model computes, multiple of 32
-	OutWidth       int      `json:"out_width"`    // pixels of the saved picture
-	OutHeight      int      `json:"out_height"`   // pixels of the saved picture
-	RefArea        int      `json:"ref_area"`     // pixels of a reference latent's picture
-	CondArea       int      `json:"cond_area"`    // pixels of the picture the text encoder sees
-	ResultPath     string   `json:"result_path"`  // PNG; written by temp, fsync, rename
-	PreviewPath    string   `json:"preview_path"` // JPEG; written by temp and rename; empty turns previews off
+	Shift          float64  `json:"shift"`           // time shift of the schedule, without its end stretched; 0: the scheduler's own
+	LoRAs          []LoRA   `json:"loras"`           // what the transformer's weights are changed by for this attempt, in order
+	Images         []string `json:"images"`          // upright sRGB PNG files, in order
+	Collage        bool     `json:"collage"`         // join two images side by side first
+	WorkWidth      int      `json:"work_width"`      // pixels the model computes, multiple of 32
+	WorkHeight     int      `json:"work_height"`     // pixels the model computes, multiple of 32
+	OutWidth       int      `json:"out_width"`       // pixels of the saved picture
+	OutHeight      int      `json:"out_height"`      // pixels of the saved picture
+	RefArea        int      `json:"ref_area"`        // pixels of a reference latent's picture
+	RefFit         string   `json:"ref_fit"`         // cover: every picture after the first is cropped to its ratio; empty: each keeps its own
+	CondArea       int      `json:"cond_area"`       // pixels of the picture the text encoder sees
+	ResultPath     string   `json:"result_path"`     // PNG; written by temp, fsync, rename
+	PreviewPath    string   `json:"preview_path"`    // JPEG; written by temp and rename; empty turns previews off
+	CheckpointPath string   `json:"checkpoint_path"` // state of a broken-off denoise, read and written; empty turns it off
+}
+
+// LoRA is a file of low-rank changes and how strongly they are added.
+type LoRA struct {
+	Path     string  `json:"path"`     // absolute, .safetensors
+	Strength float64 `json:"strength"` // more than 0, at most 2
 }
 
 // Cancel asks to stop the job in the envelope.
@@ -128,6 +138,11 @@ type Accepted struct{}
 // Phase says that a part of the attempt begins.
 type Phase struct {
 	Phase string `json:"phase"` // encode, denoise, decode or save
+}
+
+// Resumed says that the denoise goes on behind a step of an earlier attempt.
+type Resumed struct {
+	Step int `json:"step"` // steps that need not be done again
 }
 
 // Progress counts denoise steps, and the fraction of the other phases.
@@ -230,7 +245,7 @@ var Requests = map[string]any{
 // Events go from worker to supervisor.
 var Events = map[string]any{
 	"hello": Hello{}, "ready": Ready{}, "load_progress": LoadProgress{}, "loaded": Loaded{}, "unloaded": Unloaded{},
-	"accepted": Accepted{}, "phase": Phase{}, "progress": Progress{}, "preview": Preview{}, "result": Result{},
+	"accepted": Accepted{}, "phase": Phase{}, "resumed": Resumed{}, "progress": Progress{}, "preview": Preview{}, "result": Result{},
 	"error": Error{}, "canceled": Canceled{}, "beat": Beat{}, "pong": Pong{}, "mem_report": MemReport{}, "log": Log{},
 	"dropped": Dropped{}, "fatal": Fatal{}, "bye": Bye{},
 }

@@ -149,7 +149,7 @@ func converse(t *testing.T, command func(int64, string) (*exec.Cmd, error)) {
 	c.say("a", wire.Load{Model: "demo", Dir: model, Profile: profileResident})
 	hear[wire.Loaded](c, "a")
 
-	request := wire.Generate{Prompt: "make it sepia", Steps: 2, TrueCFGScale: 1, Seed: 3, Images: []string{photo(t, dir)},
+	request := wire.Generate{Prompt: "make it sepia", Steps: 2, TrueCFGScale: 1, Seed: 3, LoRAs: []wire.LoRA{}, Images: []string{photo(t, dir)},
 		WorkWidth: 512, WorkHeight: 512, OutWidth: 200, OutHeight: 200, RefArea: 512 * 512, CondArea: 512 * 512,
 		ResultPath: filepath.Join(dir, "a.png"), PreviewPath: filepath.Join(dir, "a.jpg")}
 	c.say("a", request)

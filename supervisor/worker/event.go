@@ -29,6 +29,13 @@ type Progress struct {
 	StepS float64
 }
 
+// Resumed says that the attempt goes on behind a step of an earlier one.
+type Resumed struct {
+	Job     job.ID
+	Attempt int
+	Step    int
+}
+
 // Preview is ready at the plan's PreviewPath.
 type Preview struct {
 	Job     job.ID
@@ -75,6 +82,7 @@ type Died struct {
 func (StatusChanged) workerEvent() {}
 func (Accepted) workerEvent()      {}
 func (Progress) workerEvent()      {}
+func (Resumed) workerEvent()       {}
 func (Preview) workerEvent()       {}
 func (Finished) workerEvent()      {}
 func (Failed) workerEvent()        {}

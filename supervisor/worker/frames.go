@@ -145,6 +145,8 @@ func (w *Worker) attemptFrame(f *wire.Frame, now time.Time) {
 		w.pulse.step(time.Duration(msg.StepS * float64(time.Second)))
 		w.cfg.Emit(Progress{Job: id, Attempt: attempt, Phase: a.phase, Step: msg.Step, Steps: msg.Steps,
 			Fraction: msg.Fraction, StepS: msg.StepS})
+	case *wire.Resumed:
+		w.cfg.Emit(Resumed{Job: id, Attempt: attempt, Step: msg.Step})
 	case *wire.Preview:
 		w.cfg.Emit(Preview{Job: id, Attempt: attempt, Step: msg.Step})
 	case *wire.Result:

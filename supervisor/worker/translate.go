@@ -17,10 +17,15 @@ func generateOf(p plan.Plan) wire.Generate {
 	if images == nil {
 		images = []string{}
 	}
+	loras := make([]wire.LoRA, 0, len(p.LoRAs)) // never null on the wire
+	for _, l := range p.LoRAs {
+		loras = append(loras, wire.LoRA{Path: l.Path, Strength: l.Strength})
+	}
 	return wire.Generate{
 		Prompt: p.Prompt, NegativePrompt: p.NegativePrompt, Steps: p.Steps, TrueCFGScale: p.TrueCFGScale, Seed: p.Seed,
+		Shift: p.Shift, LoRAs: loras,
 		Images: images, Collage: p.Collage, WorkWidth: p.WorkWidth, WorkHeight: p.WorkHeight,
-		OutWidth: p.OutWidth, OutHeight: p.OutHeight, RefArea: p.RefArea, CondArea: p.CondArea,
-		ResultPath: p.ResultPath, PreviewPath: p.PreviewPath,
+		OutWidth: p.OutWidth, OutHeight: p.OutHeight, RefArea: p.RefArea, RefFit: p.RefFit, CondArea: p.CondArea,
+		ResultPath: p.ResultPath, PreviewPath: p.PreviewPath, CheckpointPath: p.CheckpointPath,
 	}
 }

@@ -1,4 +1,6 @@
 import { existsSync } from "node:fs"
+import { readFile } from "node:fs/promises"
+import { createRequire } from "node:module"
 import { join } from "node:path"
 import { chromium, type Browser, type BrowserContextOptions, type Page } from "playwright-core"
 import { out } from "./server"
@@ -33,3 +35,16 @@ export async function newPage(browser: Browser, url: string, options: BrowserCon
 export const shoot = (page: Page, name: string): Promise<Buffer> => page.screenshot({ path: join(out, `${name}.png`) })
 
 export const byId = (page: Page, id: string) => page.locator(`[data-testid="${id}"]`)
+
+/** What axe finds serious or critical on the page as it stands. */
+export async function seriousViolations(page: Page): Promise<string[]> {
+  const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8")
+  await page.evaluate(axe)
+  return page.evaluate(async () => {
+    type Axe = { run: (of: Document) => Promise<{ violations: { id: string; impact: string; nodes: { html: string }[] }[] }> }
+    const { violations } = await (globalThis as unknown as { axe: Axe }).axe.run(document)
+    return violations
+      .filter((v) => v.impact === "serious" || v.impact === "critical")
+      .map((v) => `${v.id}: ${v.nodes.map((n) => n.html.slice(0, 120)).join(" | ")}`)
+  })
+}

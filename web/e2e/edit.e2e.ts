@@ -1,9 +1,8 @@
 import { readFile } from "node:fs/promises"
-import { createRequire } from "node:module"
 import { join } from "node:path"
 import type { Browser, Page } from "playwright-core"
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest"
-import { byId, newPage, openBrowser, shoot, type Watched } from "./browser"
+import { byId, newPage, openBrowser, seriousViolations, shoot, type Watched } from "./browser"
 import { comparedWithGrey } from "./pixels"
 import { photos, Server, until } from "./server"
 
@@ -61,18 +60,6 @@ const inMidJob = (id: string) =>
     return state === "running" && phase === "denoise" && step >= 1
   })
 
-async function seriousViolations(page: Page): Promise<string[]> {
-  const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8")
-  await page.evaluate(axe)
-  return page.evaluate(async () => {
-    type Axe = { run: (of: Document) => Promise<{ violations: { id: string; impact: string; nodes: { html: string }[] }[] }> }
-    const { violations } = await (globalThis as unknown as { axe: Axe }).axe.run(document)
-    return violations
-      .filter((v) => v.impact === "serious" || v.impact === "critical")
-      .map((v) => `${v.id}: ${v.nodes.map((n) => n.html.slice(0, 120)).join(" | ")}`)
-  })
-}
-
 test("a first visit shows where to begin, asks nobody else and writes no error", async () => {
   const page = await open()
   await page.getByText("Drop a photo here").waitFor()
@@ -83,6 +70,38 @@ test("a first visit shows where to begin, asks nobody else and writes no error",
   expect(await byId(page, "run").isDisabled()).toBe(true)
   expect(watched?.errors).toEqual([])
   expect(watched?.foreign).toEqual([])
+})
+
+test("a sample that is tried runs to its end", async () => {
+  const page = await open()
+  await page.getByRole("button", { name: "Try it with this photo" }).click()
+  await page.getByRole("img", { name: "The photo: cat.jpg" }).waitFor()
+  await page.keyboard.press("Control+Enter")
+  await byId(page, "result").waitFor({ timeout: 60_000 })
+  expect(await byId(page, "result").innerText()).toContain("640 × 426 px")
+  expect(await page.locator('[data-code="no_visible_change"]').count()).toBe(0)
+  await shoot(page, "sample-tried")
+  expect(watched?.errors).toEqual([])
+  expect(watched?.foreign).toEqual([])
+})
+
+test("a result without a visible change says so, and what the model knows instead", async () => {
+  const page = await open()
+  await begin(page, "leave the picture as it is")
+  const notice = page.locator('[data-testid="notice"][data-code="no_visible_change"]')
+  await notice.waitFor({ timeout: 60_000 })
+  expect(await notice.innerText()).toMatch(/this small model did not know what to do with that/)
+  expect(await seriousViolations(page)).toEqual([])
+  await shoot(page, "unchanged")
+  const known = (await server.state()).model.known_edits[0]
+  if (!known) throw new Error("the demo knows no edits")
+  await notice.getByRole("button", { name: known.label, exact: true }).click()
+  await page.getByRole("img", { name: "The photo: coffee.png" }).waitFor()
+  expect(await byId(page, "prompt").inputValue()).toBe(known.prompt)
+  expect(await page.locator("figure img").count()).toBe(1)
+  await page.keyboard.press("Control+Enter")
+  await byId(page, "result").waitFor({ timeout: 60_000 })
+  expect(await notice.count()).toBe(0)
 })
 
 test("a photo becomes black and white, at its own size", async () => {
@@ -198,6 +217,7 @@ test("what cannot be done is said in words, with the next action", async () => {
   await byId(page, "prompt").fill("make it sepia")
   await byId(page, "run").click()
   await page.locator('[data-testid="error"][data-code^="image_"]').first().waitFor()
+  await page.getByRole("button", { name: "Remove photo 1" }).click() // a model of three photos would keep it
   await byId(page, "file-input").setInputFiles(photo)
   await page.getByRole("button", { name: "Settings", exact: true }).click()
   await page.getByLabel("Steps").fill("500")

@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from "react"
-import { takeFiles } from "./actions/commands"
+import { takeDropped } from "./actions/commands"
 import { help, system, theme } from "./actions/registry"
 import { History } from "./features/history/history"
 import { HelpPanel } from "./features/help/help-panel"
@@ -96,13 +96,13 @@ function useDropAndPaste(): boolean {
       if (!hasFiles(e)) return
       e.preventDefault()
       end()
-      takeFiles(e.dataTransfer?.files ?? [])
+      takeDropped(e.dataTransfer?.files ?? [], e.target instanceof Element && e.target.closest("[data-slots]") !== null)
     }
     const paste = (e: ClipboardEvent) => {
       const files = [...(e.clipboardData?.files ?? [])]
       if (files.length === 0) return
       e.preventDefault()
-      takeFiles(files)
+      takeDropped(files, false)
     }
     const stop = new AbortController()
     const { signal } = stop

@@ -4,6 +4,7 @@ Same mathematics in the same order as the stock pipelines (tests/test_parity.py)
 """
 
 import collections.abc
+import math
 
 import numpy
 import torch
@@ -12,10 +13,24 @@ from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchE
 
 from pyruntime.errors import WorkerError
 
-# Called after each step with (steps done, estimate of the finished latents).
-OnStep = collections.abc.Callable[[int, torch.Tensor], None]
+# Called after each step with (steps done, estimate of the finished latents, latents to go on from).
+OnStep = collections.abc.Callable[[int, torch.Tensor, torch.Tensor], None]
 # Rows and columns of tokens with a leading frame count, as the transformer's RoPE wants them.
 Grid = tuple[int, int, int]
+
+
+def shifted(scheduler: FlowMatchEulerDiscreteScheduler, shift: float) -> FlowMatchEulerDiscreteScheduler:
+    """The scheduler of models distilled to few steps, as their authors configure it; shift 0 is the model's own.
+
+    One shift for every size, and the last sigma is not stretched: 2 steps at shift 3 are at 1 and 0.75.
+    """
+    if not shift:
+        return scheduler
+    mu = math.log(shift)
+    return FlowMatchEulerDiscreteScheduler.from_config(
+        scheduler.config, base_shift=mu, max_shift=mu, shift=1.0, shift_terminal=None, use_dynamic_shifting=True,
+        time_shift_type="exponential",
+    )  # fmt: skip
 
 
 def schedule(scheduler: FlowMatchEulerDiscreteScheduler, steps: int, tokens: int, device: torch.device) -> torch.Tensor:
@@ -47,15 +62,17 @@ def denoise(
     true_cfg_scale: float,
     steps: int,
     on_step: OnStep,
+    done: int = 0,
 ) -> torch.Tensor:
     """Noise (1, S, 64) to latents (1, S, 64), guided by references (1, R, 64) and text (1, T, width).
 
-    grids holds the output's grid, then one per reference. negative None turns guidance off. nan_output when a step
-    gives a number that is not finite.
+    grids holds the output's grid, then one per reference. negative None turns guidance off. done: so many steps
+    were done before, and latents are what they gave. nan_output when a step gives a number that is not finite.
     """
     tokens = latents.shape[1]
     timesteps = schedule(scheduler, steps, tokens, latents.device)
-    for i, t in enumerate(timesteps):
+    scheduler.set_begin_index(done)
+    for i, t in enumerate(timesteps[done:], start=done):
         seen = torch.cat([latents, references], dim=1)
         timestep = t.expand(1).to(latents.dtype) / 1000
 
@@ -79,5 +96,5 @@ def denoise(
             raise WorkerError("nan_output", f"step {i + 1} of {steps} gave numbers that are not finite")
         finished = latents - scheduler.sigmas[i].to(latents.dtype) * v
         latents = scheduler.step(v, t, latents, return_dict=False)[0].to(latents.dtype)
-        on_step(i + 1, finished)
+        on_step(i + 1, finished, latents)
     return latents

@@ -15,7 +15,8 @@ import torch
 from PIL import Image
 
 from pyruntime import preview, vae, wire
-from pyruntime.denoise import Grid, denoise
+from pyruntime.checkpoint import Checkpoint, key_of
+from pyruntime.denoise import Grid, denoise, shifted
 from pyruntime.errors import CancelFlag, WorkerError
 from pyruntime.model import Model
 
@@ -26,8 +27,13 @@ Emit = collections.abc.Callable[[wire.Message], None]
 UNCHANGED_MAX = 2.0
 # Standard deviation of a flat picture's values, of 255.
 FLAT_MAX = 0.5
+# The one value of ref_fit beside "": all references have the shape of the first.
+COVER = "cover"
 # How often the decode tells how far it is, as a part of the phase.
 FRACTION_STEP = 0.1
+# As supervisor/model/preset.go and supervisor/job/lora.go say.
+SHIFT_MAX = 100.0
+STRENGTH_MAX = 2.0
 
 
 def edit(request: wire.Generate, model: Model, emit: Emit, flag: CancelFlag, preview_side: int = 0, max_pixels: int = 0) -> wire.Result:
@@ -38,9 +44,11 @@ def edit(request: wire.Generate, model: Model, emit: Emit, flag: CancelFlag, pre
     """
     check_ranges(request, 2 * model.vae.scale)
     clock = Clock()
+    if model.loras.merge(request.loras, flag.check, merging(request, emit)):  # before the first phase: it is a part of loading
+        clock.lap("merge")
     with torch.inference_mode():
         emit(wire.Phase(phase="encode"))  # 1. sources (H, W, 3), text (1, T, width), references (1, R, 64)
-        sources = read_sources(request, max_pixels)
+        sources = fit(read_sources(request, max_pixels), request.ref_fit)
         sizes = reference_sizes(request, model, sources)
         conditions, pictures = conditioning(request, model, sources, sizes)
         text = model.text.encode(request.prompt, conditions)
@@ -56,8 +64,19 @@ def edit(request: wire.Generate, model: Model, emit: Emit, flag: CancelFlag, pre
         h, w = request.work_height // model.vae.scale, request.work_width // model.vae.scale
         grids: list[Grid] = [(1, h // 2, w // 2), *((1, e.shape[3] // 2, e.shape[4] // 2) for e in encoded)]
 
-        def on_step(step: int, finished: torch.Tensor) -> None:
+        begun = Checkpoint(request.checkpoint_path, key_of(request, model) if request.checkpoint_path else "")
+        done, start = begun.last() or (0, None)
+        if start is None:
+            start = noise(request, model, h, w)
+        else:
+            start = start.to(model.vae.mean.device)
+            emit(wire.Resumed(step=done))
+            emit(wire.Progress(phase="denoise", step=done, steps=request.steps, fraction=done / request.steps))
+
+        def on_step(step: int, finished: torch.Tensor, latents: torch.Tensor) -> None:
             seconds = clock.since()
+            if step < request.steps:
+                begun.save(step, latents)
             if model.preview and request.preview_path and preview_side and step < request.steps:
                 image = preview.to_image(vae.unpack(finished, h, w), *model.preview, preview_side)
                 preview.save(image, Path(request.preview_path))
@@ -65,8 +84,8 @@ def edit(request: wire.Generate, model: Model, emit: Emit, flag: CancelFlag, pre
             emit(wire.Progress(phase="denoise", step=step, steps=request.steps, fraction=step / request.steps, step_s=seconds))
 
         latents = denoise(
-            model.transformer, model.scheduler, noise(request, model, h, w), references, grids, text, negative,
-            request.true_cfg_scale, request.steps, on_step,
+            model.transformer, shifted(model.scheduler, request.shift), start, references, grids, text, negative,
+            request.true_cfg_scale, request.steps, on_step, done,
         )  # fmt: skip
         clock.lap("denoise")
 
@@ -122,8 +141,30 @@ def check_ranges(request: wire.Generate, grid: int) -> None:
     if request.work_width % grid or request.work_height % grid:
         size = f"{request.work_width} x {request.work_height}"
         raise WorkerError("out_of_range", f"the working size {size} is no multiple of {grid}")
+    # An infinite shift would be a schedule of ones, which never ends at a picture.
+    if not 0 <= request.shift <= SHIFT_MAX:
+        raise WorkerError("out_of_range", f"shift is {request.shift}, it must be 0 to {SHIFT_MAX}")
+    for lora in request.loras:
+        if not 0 < lora.strength <= STRENGTH_MAX:
+            limit = f"it must be more than 0 and at most {STRENGTH_MAX}"
+            raise WorkerError("out_of_range", f"the strength of a LoRA is {lora.strength}, {limit}")
+    if request.ref_fit not in ("", COVER):
+        raise WorkerError("out_of_range", f"ref_fit is {request.ref_fit!r}; {COVER!r} or nothing is known")
     if not -(1 << 63) <= request.seed < 1 << 63:
         raise WorkerError("out_of_range", "the seed has more than 64 bits")
+
+
+def merging(request: wire.Generate, emit: Emit) -> collections.abc.Callable[[float], None]:
+    """Tells how far a merge is, not more often than FRACTION_STEP."""
+    told = 0.0
+
+    def tell(fraction: float) -> None:
+        nonlocal told
+        if fraction >= told + FRACTION_STEP:
+            told = fraction
+            emit(wire.Progress(phase="loading", steps=request.steps, fraction=fraction))
+
+    return tell
 
 
 def read_sources(request: wire.Generate, max_pixels: int) -> list[Image.Image]:
@@ -159,6 +200,20 @@ def collage(sources: list[Image.Image]) -> Image.Image:
     return joined
 
 
+def fit(sources: list[Image.Image], how: str) -> list[Image.Image]:
+    """The sources in the shapes that the model was trained with: "cover" crops all to the first's, "" leaves them."""
+    first = sources[0]
+    return [first, *(cover(s, first.width, first.height) for s in sources[1:])] if how == COVER else sources
+
+
+def cover(picture: Image.Image, width: int, height: int) -> Image.Image:
+    """The largest part from the middle of a picture with the ratio of width to height, to the nearest pixel."""
+    wide = min(picture.width, max(1, round(picture.height * width / height)))
+    high = min(picture.height, max(1, round(picture.width * height / width)))
+    left, top = (picture.width - wide) // 2, (picture.height - high) // 2
+    return picture.crop((left, top, left + wide, top + high))
+
+
 def area_size(area: int, width: int, height: int) -> tuple[int, int]:
     """Width and height in pixels with this area and about this ratio, multiples of 32, as the stock pipelines do."""
     ratio = width / height
@@ -173,7 +228,12 @@ def reference_sizes(request: wire.Generate, model: Model, sources: list[Image.Im
     """Width and height of each reference. Edit takes one source; Edit-Plus up to three."""
     if not model.plus and len(sources) > 1:
         raise WorkerError("too_many_images", f"this model edits 1 image, {len(sources)} were given")
-    return [area_size(request.ref_area, s.width, s.height) for s in sources]
+    return [area_size(request.ref_area, s.width, s.height) for s in shapes(request, sources)]
+
+
+def shapes(request: wire.Generate, sources: list[Image.Image]) -> list[Image.Image]:
+    """Whose ratio each source has. A crop is off by parts of a pixel, which must not move it to another multiple of 32."""
+    return [sources[0]] * len(sources) if request.ref_fit == COVER else sources
 
 
 def conditioning(
@@ -183,7 +243,7 @@ def conditioning(
     references = [s.resize(size, Image.Resampling.LANCZOS) for s, size in zip(sources, sizes, strict=True)]
     if not model.plus:
         return references, references
-    seen = [area_size(request.cond_area, s.width, s.height) for s in sources]
+    seen = [area_size(request.cond_area, s.width, s.height) for s in shapes(request, sources)]
     return [s.resize(size, Image.Resampling.LANCZOS) for s, size in zip(sources, seen, strict=True)], references
 
 

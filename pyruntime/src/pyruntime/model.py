@@ -12,7 +12,7 @@ import torch
 from diffusers.models.transformers.transformer_qwenimage import QwenImageTransformer2DModel
 from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
 
-from pyruntime import text, transformer, vae, weights
+from pyruntime import lora, text, transformer, vae, weights
 from pyruntime.device import Device
 from pyruntime.errors import CancelFlag, WorkerError
 
@@ -30,6 +30,7 @@ class Model:
     plus: bool
     text: text.TextModel
     transformer: QwenImageTransformer2DModel
+    loras: lora.Merger
     vae: vae.VAE
     scheduler: FlowMatchEulerDiscreteScheduler
     dtype: torch.dtype
@@ -68,7 +69,8 @@ def load(folder: Path, device: Device, flag: CancelFlag, progress: OnProgress, *
     part = "vae"
     autoencoder = vae.load(folder, target, device.dtype, check, loaded, as_2d=vae_as_2d)
     scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(folder / "scheduler", local_files_only=True)
-    return Model(folder, plus, text_model, dit, autoencoder, scheduler, device.dtype, _preview(folder))
+    loras = lora.Merger(dit, files["transformer"], target, device.dtype)
+    return Model(folder, plus, text_model, dit, loras, autoencoder, scheduler, device.dtype, _preview(folder))
 
 
 def _preview(folder: Path) -> tuple[torch.Tensor, torch.Tensor] | None:

@@ -106,7 +106,7 @@ def load(
                         f"{path.name}: {source} has shape {list(tensor.shape)}, the model wants {expected.get(key)}",
                     )
                 size = tensor.nbytes
-                _assign(module, key, tensor.to(dtype))
+                assign(module, key, tensor.to(dtype))
                 found.add(key)
                 loaded(size)
     if missing := sorted(expected.keys() - found):
@@ -117,6 +117,23 @@ def load(
             setattr(module.get_submodule(owner), leaf, buffer.to(device))
 
 
-def _assign(module: torch.nn.Module, key: str, tensor: torch.Tensor) -> None:
+def read(
+    files: list[Path], keys: collections.abc.Set[str], device: torch.device, dtype: torch.dtype
+) -> collections.abc.Iterator[tuple[str, torch.Tensor]]:
+    """These tensors of the files, cast to dtype, on device, one at a time and file by file."""
+    left = set(keys)
+    for path in files:
+        if not left:
+            return
+        with safe_open(path, framework="pt", device=device.type) as shard:
+            for key in sorted(left.intersection(shard.keys())):
+                yield key, shard.get_tensor(key).to(dtype)
+                left.discard(key)
+    if left:
+        raise WorkerError("weights_corrupt", f"{len(left)} tensors are in no file any more, the first is {min(left)}")
+
+
+def assign(module: torch.nn.Module, key: str, tensor: torch.Tensor) -> None:
+    """Put a tensor in the place of a parameter. A new one, never the old one's memory: that may be a map of the file."""
     owner, _, leaf = key.rpartition(".")
     setattr(module.get_submodule(owner), leaf, torch.nn.Parameter(tensor, requires_grad=False))

@@ -66,6 +66,15 @@ class Configure(Message, kw_only=True, frozen=True):
     cpu_threads: int = 0
 
 
+class LoRA(Message, kw_only=True, frozen=True):
+    """LoRA is a file of low-rank changes and how strongly they are added."""
+
+    # absolute, .safetensors
+    path: str = ""
+    # more than 0, at most 2
+    strength: float = 0.0
+
+
 class Generate(Message, kw_only=True, frozen=True):
     """Generate starts one attempt. Paths are absolute."""
 
@@ -75,6 +84,10 @@ class Generate(Message, kw_only=True, frozen=True):
     # 1 is off
     true_cfg_scale: float = 0.0
     seed: int = 0
+    # time shift of the schedule, without its end stretched; 0: the scheduler's own
+    shift: float = 0.0
+    # what the transformer's weights are changed by for this attempt, in order
+    loras: list[LoRA] = []
     # upright sRGB PNG files, in order
     images: list[str] = []
     # join two images side by side first
@@ -89,12 +102,16 @@ class Generate(Message, kw_only=True, frozen=True):
     out_height: int = 0
     # pixels of a reference latent's picture
     ref_area: int = 0
+    # cover: every picture after the first is cropped to its ratio; empty: each keeps its own
+    ref_fit: str = ""
     # pixels of the picture the text encoder sees
     cond_area: int = 0
     # PNG; written by temp, fsync, rename
     result_path: str = ""
     # JPEG; written by temp and rename; empty turns previews off
     preview_path: str = ""
+    # state of a broken-off denoise, read and written; empty turns it off
+    checkpoint_path: str = ""
 
 
 class Load(Message, kw_only=True, frozen=True):
@@ -311,6 +328,13 @@ class Result(Message, kw_only=True, frozen=True):
     unchanged: bool = False
 
 
+class Resumed(Message, kw_only=True, frozen=True):
+    """Resumed says that the denoise goes on behind a step of an earlier attempt."""
+
+    # steps that need not be done again
+    step: int = 0
+
+
 class Unloaded(Message, kw_only=True, frozen=True):
     """Unloaded answers unload."""
 
@@ -348,6 +372,7 @@ EVENTS: dict[str, type[Message]] = {
     "progress": Progress,
     "ready": Ready,
     "result": Result,
+    "resumed": Resumed,
     "unloaded": Unloaded,
 }
 

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -279,11 +280,16 @@ func (a *attempt) generate(msg *wire.Generate) {
 	for _, phase := range []string{"encode", "denoise", "decode", "save"} {
 		a.send(a.env, wire.Phase{Phase: phase})
 		a.at(phase)
-		steps := 1
+		steps, first := 1, 1
 		if phase == "denoise" {
 			steps = msg.Steps
+			if done := begun(msg.CheckpointPath); done > 0 && done < steps {
+				first = done + 1
+				a.send(a.env, wire.Resumed{Step: done})
+				a.send(a.env, wire.Progress{Phase: phase, Step: done, Steps: steps, Fraction: float64(done) / float64(steps)})
+			}
 		}
-		for k := 1; k <= steps; k++ {
+		for k := first; k <= steps; k++ {
 			if phase == "denoise" {
 				a.at(fmt.Sprintf("step %d", k))
 			}
@@ -293,6 +299,9 @@ func (a *attempt) generate(msg *wire.Generate) {
 			if phase != "denoise" {
 				continue
 			}
+			if msg.CheckpointPath != "" {
+				_ = os.WriteFile(msg.CheckpointPath, []byte(strconv.Itoa(k)), 0o600)
+			}
 			a.send(a.env, wire.Progress{Phase: phase, Step: k, Steps: steps, Fraction: float64(k) / float64(steps),
 				StepS: float64(a.script.stepMS) / 1000})
 			if msg.PreviewPath != "" && writePicture(msg.PreviewPath, 16, 16, msg.Seed, true) == nil {
@@ -301,6 +310,16 @@ func (a *attempt) generate(msg *wire.Generate) {
 		}
 	}
 	a.finish(msg)
+}
+
+// begun reads how many steps an earlier attempt did; the file of this fake holds that number alone.
+func begun(path string) int {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return 0
+	}
+	steps, _ := strconv.Atoi(string(data))
+	return steps
 }
 
 func (a *attempt) finish(msg *wire.Generate) {

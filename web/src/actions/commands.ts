@@ -1,5 +1,5 @@
 import {
-  cancelJob, getGetResultUrl, removeJob, restartWorker, retryJob, submitJob, unloadWorker, type Job,
+  cancelJob, getGetResultUrl, removeJob, restartWorker, retryJob, submitJob, unloadWorker, type Job, type KnownEdit,
 } from "../api/gen/qie"
 import { OFFLINE, RequestError } from "../api/request"
 import { readBoard } from "../live/board"
@@ -9,7 +9,9 @@ import { sourceUrl } from "../lib/addresses"
 import { sentenceOf } from "../lib/errors"
 import { pictures } from "../lib/files"
 import { fileName } from "../lib/format"
+import { picturesOf, wanted } from "../lib/known-edits"
 import { recipeOf, settingsOf } from "../lib/recipe"
+import type { Sample } from "../lib/samples"
 import { addSources, setSources, useUi } from "../lib/ui-store"
 
 /** What the page can do. Each command says its failure in the one place for problems and never throws. */
@@ -29,6 +31,35 @@ export function takeFiles(list: Iterable<File>): void {
   if (files.length > 0) addSources(files, slots())
   if (problem) useUi.setState({ problem })
 }
+
+/**
+ * takeDropped is for photos that are dropped or pasted anywhere: they take the place of what is there, such as a sample.
+ * Onto the slots, or while the sentence waits for one more, they are added.
+ */
+export function takeDropped(list: Iterable<File>, ontoSlots: boolean): void {
+  const { sources, prompt } = useUi.getState()
+  const waits = sources.length > 0 && wanted(prompt, readBoard()?.model.known_edits ?? []) > sources.length
+  const { files, problem } = pictures(list)
+  if (files.length > 0) (ontoSlots || waits ? addSources : setSources)(files, slots())
+  if (problem) useUi.setState({ problem })
+}
+
+export const pickFiles = (): void => document.getElementById("file-input")?.click()
+
+/** chooseEdit writes the sentence; where only another photo is missing, it asks for that at once. */
+export function chooseEdit(edit: KnownEdit): void {
+  useUi.setState({ prompt: edit.prompt })
+  const photos = useUi.getState().sources.length
+  if (photos > 0 && photos < picturesOf(edit)) pickFiles()
+}
+
+/** trySample makes a sample the photo of the next edit, with the sentence that made its result. */
+export const trySample = (sample: Sample): Promise<void> =>
+  attempt(async () => {
+    setSources([await fetched(sample.before, `${sample.name}.jpg`)], slots())
+    useUi.setState({ prompt: sample.prompt })
+    document.getElementById("prompt")?.focus()
+  })
 
 export async function run(): Promise<void> {
   const { sources, prompt, settings, sending } = useUi.getState()
@@ -73,14 +104,24 @@ export const again = (job: Job): Promise<void> =>
     useUi.setState({ prompt: job.recipe.prompt, settings: settingsOf(job.recipe) })
   })
 
+/** editAgain is again with another sentence. */
+export const editAgain = async (job: Job, prompt: string): Promise<void> => {
+  await again(job)
+  useUi.setState({ prompt })
+  document.getElementById("prompt")?.focus()
+}
+
 export const startWorker = (): Promise<void> => attempt(() => restartWorker())
 export const freeWorker = (): Promise<void> => attempt(() => unloadWorker())
 
-async function picture(url: string, name: string): Promise<File> {
+/** The server keeps every picture of a job as PNG, whatever it was. */
+const picture = (url: string, name: string): Promise<File> => fetched(url, name.replace(/\.[^.]*$/, "") + ".png")
+
+async function fetched(url: string, name: string): Promise<File> {
   const response = await fetch(url).catch(() => {
     throw new RequestError(0, OFFLINE, "")
   })
   if (!response.ok) throw new RequestError(response.status, "not_found", "")
   const blob = await response.blob()
-  return new File([blob], name.replace(/\.[^.]*$/, "") + ".png", { type: blob.type })
+  return new File([blob], name, { type: blob.type })
 }

@@ -46,7 +46,7 @@ export const cancel: Action = {
 
 export const pick: Action = {
   name: "pick", label: "action.pick", group: "group.edit", keys: ["O"],
-  enabled: always, perform: () => document.getElementById("file-input")?.click(),
+  enabled: always, perform: commands.pickFiles,
 }
 
 export const prompt: Action = {

@@ -10,7 +10,7 @@ const job = (id: string, change: Partial<Job> = {}): Job => ({
 
 const state = (change: Partial<State> = {}): State => ({
   epoch: "boot-1", seq: 10, version: "1", ready: true, reasons: [], jobs: [job("a")], worker: { state: "warm", generation: 1 },
-  model: { id: "demo", name: "Demo", max_images: 1, default_steps: 4, default_true_cfg_scale: 1, known_edits: [] },
+  model: { id: "demo", name: "Demo", max_images: 1, default_steps: 4, default_true_cfg_scale: 1, known_edits: [], presets: [], loras: [] },
   gauges: { disk_free_bytes: 1, memory_available_bytes: 1, memory_total_bytes: 2, supervisor_rss_bytes: 1, worker_rss_bytes: 1 },
   notices: [], ...change,
 })

@@ -50,6 +50,7 @@ export interface Notice {
 export interface Recipe {
   /** join two images side by side into one source, as the original program did */
   collage?: boolean;
+  /** ids of the model's LoRAs, each with a strength if not 1, for example blueprint:0.8; added to those of the preset */
   loras?: string[];
   /** absent: the selected model */
   model?: string;
@@ -133,6 +134,10 @@ export interface JobPage {
 }
 
 export interface KnownEdit {
+  /** colour, light, shape, detail, draw, two pictures, or another word to group by */
+  group?: string;
+  /** how many pictures the wording speaks of, where that is more than one */
+  images?: number;
   label: string;
   prompt: string;
 }
@@ -157,15 +162,30 @@ export interface Progress {
   steps: number;
 }
 
+export interface LoRAView {
+  id: string;
+  name: string;
+  /** what it does, in a few words */
+  note?: string;
+}
+
+export interface PresetView {
+  name: string;
+  steps: number;
+}
+
 export interface ModelView {
   default_steps: number;
   default_true_cfg_scale: number;
   id: string;
   known_edits: KnownEdit[];
+  loras: LoRAView[];
   max_images: number;
   name: string;
   /** for example that this is the miniature, and how to get the full model */
   notice?: string;
+  /** the quickest first */
+  presets: PresetView[];
 }
 
 export interface Worker {
@@ -235,9 +255,12 @@ export interface ModelInfo {
   id: string;
   installed: boolean;
   licence: string;
+  loras: LoRAView[];
   max_images: number;
   name: string;
   notice?: string;
+  /** the quickest first */
+  presets: PresetView[];
   selected: boolean;
 }
 

@@ -4,6 +4,7 @@ import { t } from "../../lib/i18n"
 import { defaults, type Settings } from "../../lib/recipe"
 import { useUi } from "../../lib/ui-store"
 import { Button } from "../../ui/button"
+import { LoRAs } from "./loras"
 
 const standard = (value: number) => t("advanced.default", { value })
 const set = (change: Partial<Settings>) => useUi.setState((ui) => ({ settings: { ...ui.settings, ...change } }))
@@ -11,11 +12,12 @@ const set = (change: Partial<Settings>) => useUi.setState((ui) => ({ settings: {
 /** What most edits never need. An empty field is the model's default, and says which that is. */
 export function Advanced({ model }: { model: ModelView }) {
   const s = useUi((ui) => ui.settings)
+  const preset = model.presets.find((p) => p.name === s.preset)
   return (
     <div id="settings" className="grid grid-cols-2 gap-x-4 gap-y-3 rounded-lg border border-line bg-paper p-3 sm:grid-cols-4">
       <Field label={t("advanced.steps")}>
         {(id) => <input id={id} type="number" inputMode="numeric" min={1} max={100} value={s.steps} className="field"
-          placeholder={standard(model.default_steps)} onChange={(e) => set({ steps: e.target.value })} />}
+          placeholder={standard(preset?.steps ?? model.default_steps)} onChange={(e) => set({ steps: e.target.value })} />}
       </Field>
       <Field label={t("advanced.cfg")}>
         {(id) => <input id={id} type="number" inputMode="decimal" min={1} max={20} step={0.5} value={s.cfg} className="field"
@@ -42,6 +44,18 @@ export function Advanced({ model }: { model: ModelView }) {
             onChange={(e) => set({ height: e.target.value })} />
         </div>
       )}
+      {(model.presets.length > 0 || s.preset !== "") && (
+        <Field label={t("advanced.preset")}>
+          {(id) => (
+            <select id={id} value={s.preset} className="field" onChange={(e) => set({ preset: e.target.value })}>
+              <option value="">{t("advanced.preset.none")}</option>
+              {model.presets.map((p) => <option key={p.name} value={p.name}>{t("advanced.preset.option", { name: p.name, n: p.steps })}</option>)}
+              {s.preset !== "" && !preset && <option value={s.preset}>{s.preset}</option>}
+            </select>
+          )}
+        </Field>
+      )}
+      {(model.loras.length > 0 || Object.keys(s.loras).length > 0) && <LoRAs offered={model.loras} />}
       <div className="col-span-full">
         <Field label={t("advanced.negative")} help={t("advanced.negative.help")}>
           {(id) => <input id={id} type="text" value={s.negative} className="field" aria-describedby={`${id}-help`}

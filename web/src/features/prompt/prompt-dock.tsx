@@ -1,4 +1,4 @@
-import { useState, type ReactNode } from "react"
+import type { ReactNode } from "react"
 import { cancel, run, settings as settingsAction } from "../../actions/registry"
 import { shown } from "../../actions/keys"
 import { t } from "../../lib/i18n"
@@ -9,8 +9,8 @@ import { ActionButton, Button } from "../../ui/button"
 import { Icon } from "../../ui/icons"
 import { ProblemCard } from "../../ui/problem-card"
 import { Advanced } from "./advanced"
-
-const chipsShown = 8
+import { KnownEdits } from "./known-edits"
+import { MissingPicture } from "./missing-picture"
 
 /** Where the edit is written: photos, sentence, chips, settings, and the one button. */
 export function PromptDock({ sources }: { sources: ReactNode }) {
@@ -39,8 +39,9 @@ export function PromptDock({ sources }: { sources: ReactNode }) {
             )}
           </div>
         </div>
-        <div className="flex items-start gap-2">
-          <div className="min-w-0 flex-1">{model && <Chips edits={model.known_edits} />}</div>
+        {model && <MissingPicture model={model} />}
+        <div className="flex items-start gap-2 max-sm:has-data-open:flex-col">
+          <div className="min-w-0 flex-1">{model && <KnownEdits model={model} />}</div>
           <Button look="quiet" icon="settings" aria-expanded={settingsOpen} aria-controls="settings" className="!h-7 !px-2"
             onClick={() => settingsAction.perform({} as never)}>
             {t("advanced.title")}
@@ -54,34 +55,5 @@ export function PromptDock({ sources }: { sources: ReactNode }) {
         )}
       </div>
     </section>
-  )
-}
-
-type ChipsProps = { edits: readonly { label: string; prompt: string }[] }
-
-function Chips({ edits }: ChipsProps) {
-  const prompt = useUi((ui) => ui.prompt)
-  const [all, setAll] = useState(false)
-  const hidden = edits.length - chipsShown
-  const chip = "h-7 rounded-full border px-2.5 text-xs transition-colors"
-  return (
-    <ul className="flex flex-wrap gap-1.5" aria-label={t("prompt.known")}>
-      {(all ? edits : edits.slice(0, chipsShown)).map((edit) => (
-        <li key={edit.prompt}>
-          <button type="button" title={edit.prompt} aria-pressed={prompt === edit.prompt}
-            onClick={() => useUi.setState({ prompt: edit.prompt })}
-            className={`${chip} ${prompt === edit.prompt ? "border-accent bg-accent-soft" : "border-line hover:border-line-strong"}`}>
-            {edit.label}
-          </button>
-        </li>
-      ))}
-      {hidden > 0 && (
-        <li>
-          <button type="button" aria-expanded={all} onClick={() => setAll(!all)} className={`${chip} border-transparent text-muted hover:text-ink`}>
-            {all ? t("prompt.fewer") : t("prompt.more", { n: hidden })}
-          </button>
-        </li>
-      )}
-    </ul>
   )
 }

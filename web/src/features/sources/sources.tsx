@@ -12,7 +12,7 @@ export function Sources() {
   const slots = useBoard((board) => board.model.max_images) || 1
   const input = useRef<HTMLInputElement>(null)
   return (
-    <div className="flex shrink-0 items-start gap-2" role="group" aria-label={t("source.slots")}>
+    <div className="flex shrink-0 items-start gap-2" role="group" aria-label={t("source.slots")} data-slots>
       <input ref={input} id="file-input" data-testid="file-input" type="file" className="sr-only" tabIndex={-1}
         accept={acceptedTypes.join(",")} multiple={slots > 1} aria-label={t("source.input")}
         onChange={(e) => {
@@ -25,7 +25,8 @@ export function Sources() {
             <img src={source.url} alt={t("source.slot", { n: i + 1 })} className="size-full object-cover" />
           </button>
           {slots > 1 && (
-            <figcaption className="absolute bottom-1 left-1 grid size-5 place-items-center rounded bg-raised text-xs">{i + 1}</figcaption>
+            <figcaption title={t("source.named", { n: i + 1 })}
+              className="absolute bottom-1 left-1 grid size-5 place-items-center rounded bg-raised text-xs">{i + 1}</figcaption>
           )}
           <SlotButton label={t("source.remove", { n: i + 1 })} icon="close" className="top-1 right-1" onClick={() => removeSource(source.id)} />
           {i > 0 && (

@@ -1,18 +1,20 @@
 import { useEffect, type CSSProperties, type ReactNode } from "react"
 import type { Job } from "../../api/gen/qie"
-import { again, download, editResult, newEdit, pick, retry } from "../../actions/registry"
+import { again, download, editResult, newEdit, retry } from "../../actions/registry"
 import { resultUrl, sourceUrl } from "../../lib/addresses"
-import { capital, sentence } from "../../lib/errors"
+import { sentence } from "../../lib/errors"
 import { duration } from "../../lib/format"
 import { t } from "../../lib/i18n"
 import { useUi } from "../../lib/ui-store"
 import { useJob } from "../../live/board"
 import { hasEnded } from "../../live/progress"
+import { useStatus } from "../../live/status"
 import { ActionButton } from "../../ui/button"
-import { Icon } from "../../ui/icons"
 import { Picture } from "../../ui/picture"
 import { ProblemCard } from "../../ui/problem-card"
+import { Welcome } from "../welcome/welcome"
 import { Compare } from "./compare"
+import { Notices } from "./notices"
 import { Photo } from "./photo"
 import { Preview } from "./preview"
 import { ProgressLine } from "./progress-line"
@@ -22,14 +24,19 @@ export function Stage() {
   const selected = useUi((ui) => ui.selected)
   const source = useUi((ui) => ui.sources[0])
   const { job, gone } = useJob(selected)
+  const lost = useStatus((s) => s.connection === "lost")
+  // A job that is still being asked for keeps its place empty, so that the page does not jump; without a server nothing comes.
+  const awaited = selected !== null && !gone && !lost
+  const welcome = !job && !source && !awaited
   useEffect(() => {
     if (gone) useUi.setState({ selected: null })
   }, [gone])
   return (
-    <section aria-label={t("app.stage")} data-testid="drop" className="flex h-[60dvh] shrink-0 flex-col bg-stage lg:h-auto lg:min-h-0 lg:flex-1 lg:shrink">
-      {job ? <JobStage job={job} /> : (
-        <Frame>{source ? <Photo key={source.id} url={source.url} name={source.file.name} /> : <Welcome />}</Frame>
-      )}
+    <section aria-label={t("app.stage")} data-testid="drop"
+      className={`flex shrink-0 flex-col bg-stage lg:h-auto lg:min-h-0 lg:flex-1 lg:shrink ${welcome ? "min-h-[60dvh]" : "h-[60dvh]"}`}>
+      {job && <JobStage job={job} />}
+      {!job && source && <Frame><Photo key={source.id} url={source.url} name={source.file.name} /></Frame>}
+      {welcome && <Welcome />}
     </section>
   )
 }
@@ -116,29 +123,5 @@ function seconds(from: string | undefined, to: string | undefined): number {
 function Bar({ children, testId }: { children: ReactNode; testId?: string }) {
   return (
     <div data-testid={testId} className="flex flex-wrap items-center gap-2 rounded-lg border border-line bg-raised px-3 py-2">{children}</div>
-  )
-}
-
-function Notices({ job }: { job: Job }) {
-  return job.notices.map((notice) => (
-    <p key={notice.code + notice.message} data-testid="notice" data-code={notice.code}
-      className="flex items-start gap-2 rounded-lg border border-line bg-warn-soft px-3 py-2">
-      <Icon name="info" className="mt-0.5" />{capital(notice.message)}
-    </p>
-  ))
-}
-
-function Welcome() {
-  return (
-    <div className="flex max-w-md flex-col items-center gap-4 rounded-2xl border border-dashed border-line-strong px-8 py-10 text-center">
-      <span className="grid size-12 place-items-center rounded-full bg-accent-soft text-accent"><Icon name="image" className="size-6" /></span>
-      <div className="space-y-1">
-        <p className="text-lg font-medium">{t("source.drop")}</p>
-        <p className="text-muted">{t("source.how")}</p>
-      </div>
-      <ActionButton action={pick} look="primary" />
-      <p className="text-xs text-muted">{t("source.types")}</p>
-      <p className="text-xs text-muted">{t("app.tagline")}</p>
-    </div>
   )
 }

@@ -21,7 +21,16 @@ export function ReadyBanner() {
   const troubled = worker.state === "broken" || worker.state === "backoff"
   return (
     <>
-      {reasons.length > 0 && (
+      {reasons.length > 0 && starting && !troubled && (
+        <Banner tone="info">
+          {/* One line: it comes and goes by itself at every start, and the photo below should hardly move. */}
+          <p className="min-w-0 flex-1" data-testid="not-ready" role="status">
+            {reasons.map((reason) => <span key={reason.code + reason.message}>{capital(reason.message)}. </span>)}
+            <span className="text-muted">{t("ready.queue")}</span>
+          </p>
+        </Banner>
+      )}
+      {reasons.length > 0 && (!starting || troubled) && (
         <Banner tone={worker.state === "broken" || !starting ? "warn" : "info"}>
           <div className="min-w-0 flex-1" data-testid="not-ready">
             <p className="font-medium">{troubled ? t("worker.label", { state: words(worker, left) }) : t("ready.title")}</p>
