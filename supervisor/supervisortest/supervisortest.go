@@ -54,7 +54,7 @@ func Model(dir string) Option {
 func Config(t testing.TB, options ...Option) supervisor.Config {
 	t.Helper()
 	cfg := supervisor.Config{Version: "test", Device: "cpu", Host: "127.0.0.1", ProvideWorker: worksWith(""),
-		Worker: worker.Config{Limits: worker.Limits{Restart: 10 * time.Millisecond, Term: time.Second,
+		Worker: worker.Config{Guard: fakeworker.Guard, Limits: worker.Limits{Restart: 10 * time.Millisecond, Term: time.Second,
 			Shutdown: 2 * time.Second}}}
 	for _, o := range options {
 		o(&cfg)

@@ -51,6 +51,7 @@ func newRigWith(t *testing.T, command func(int64, string) (*exec.Cmd, error), ch
 	cfg := Config{
 		Command: command, LogFile: r.log, RunDir: r.dir, Device: "cpu", PreviewSide: 64,
 		Emit:   func(e Event) { r.events <- e },
+		Guard:  fakeworker.Guard,
 		Limits: Limits{Restart: 10 * time.Millisecond, Term: time.Second, Shutdown: 2 * time.Second},
 	}
 	for _, f := range change {
