@@ -54,6 +54,36 @@ func System() Probe {
 		KeepAwake: keepAwake, Battery: battery, Wall: func() time.Time { return time.Now().Round(0) }}
 }
 
+// OrSystem fills in what p leaves out.
+func (p Probe) OrSystem() Probe {
+	s := System()
+	if p.OOMKills == nil {
+		p.OOMKills = s.OOMKills
+	}
+	if p.Pressure == nil {
+		p.Pressure = s.Pressure
+	}
+	if p.Jetsam == nil {
+		p.Jetsam = s.Jetsam
+	}
+	if p.Memory == nil {
+		p.Memory = s.Memory
+	}
+	if p.Process == nil {
+		p.Process = s.Process
+	}
+	if p.KeepAwake == nil {
+		p.KeepAwake = s.KeepAwake
+	}
+	if p.Battery == nil {
+		p.Battery = s.Battery
+	}
+	if p.Wall == nil {
+		p.Wall = s.Wall
+	}
+	return p
+}
+
 func memory() Memory {
 	m, err := mem.VirtualMemory()
 	if err != nil {

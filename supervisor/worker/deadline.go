@@ -153,13 +153,19 @@ func (w *Worker) climbOne(now time.Time) {
 		if w.attempt != nil && w.attempt.canceling {
 			w.end.wanted = true // a cancel that needs a kill is a cancel, and no crash
 		}
-		signalGroup(w.process.pid, syscall.SIGTERM)
+		w.signal(syscall.SIGTERM)
 	case doKill:
-		signalGroup(w.process.pid, syscall.SIGKILL)
+		w.signal(syscall.SIGKILL)
 	case doGiveUp:
 		w.reason = fault(job.CodeInternal, "the worker does not end; the system holds it", "restart the computer")
 		w.cfg.Log.Error("the worker does not end after KILL", "generation", w.gen, "pid", w.process.pid)
 	}
+}
+
+// signal sends to the process group and remembers that it was us.
+func (w *Worker) signal(sig syscall.Signal) {
+	w.end.sent = sig
+	signalGroup(w.process.pid, sig)
 }
 
 // halt enters stopping and remembers what was going on.

@@ -70,6 +70,7 @@ type Died struct {
 	Attempt    int
 	Err        *job.Error // why, in words
 	Wanted     bool       // we stopped it (stop, unload, cancel ladder)
+	Footprint  []int64    // its last bytes in memory, one a beat, oldest first
 }
 
 func (StatusChanged) workerEvent() {}

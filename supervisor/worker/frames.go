@@ -60,9 +60,9 @@ func (w *Worker) frame(f *wire.Frame) {
 		w.becameReady(msg)
 	case *wire.Beat:
 		w.pulse.beat(now, msg.Tick)
-		w.note(func(s *statusParts) { s.rss = msg.Bytes })
+		w.footprint(now, msg.Bytes)
 	case *wire.MemReport:
-		w.note(func(s *statusParts) { s.rss = msg.Bytes })
+		w.footprint(now, msg.Bytes)
 	case *wire.Log:
 		w.log.line(w.gen, msg.Level, w.secrets.clean(wire.Escape([]byte(msg.Text))))
 	case *wire.Dropped:

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"qie/supervisor/event"
+	"qie/supervisor/host"
 	"qie/supervisor/job"
 	"qie/supervisor/plan"
 	"qie/supervisor/wire"
@@ -42,6 +43,8 @@ type Config struct {
 	PreviewSide int
 	CPUThreads  int
 	Limits      Limits
+	// Probe asks the system; zero functions are this machine's.
+	Probe host.Probe
 	// Chance gives the jitter of restart pauses, in [0,1); nil is random.
 	Chance func() float64
 }
@@ -50,6 +53,7 @@ type Config struct {
 type Worker struct {
 	cfg    Config
 	limits Limits
+	probe  host.Probe
 	asks   chan ask
 	inbox  inbox
 
@@ -84,6 +88,7 @@ type Worker struct {
 	counts    Counts
 	bytesAt   time.Time // of the last published status
 	parts     statusParts
+	trace     trace
 }
 
 // attempt is the plan that the worker holds.
@@ -99,6 +104,7 @@ type attempt struct {
 type ending struct {
 	from   State // before stopping
 	wanted bool
+	sent   syscall.Signal // the last that we sent
 	why    *job.Error
 	fatal  *wire.Fatal
 	bye    bool
@@ -128,7 +134,7 @@ func New(cfg Config) *Worker {
 	}
 	w := &Worker{
 		cfg: cfg, limits: cfg.Limits.orDefaults(), asks: make(chan ask), done: make(chan struct{}),
-		machine: machine{state: Down}, guardDied: make(chan int, 4),
+		probe: cfg.Probe.OrSystem(), machine: machine{state: Down}, guardDied: make(chan int, 4),
 	}
 	w.inbox.wake = make(chan struct{}, 1)
 	w.guard = guard{command: cfg.Guard, died: func(run int) { w.guardDied <- run }}
@@ -197,9 +203,9 @@ func (w *Worker) spawn() {
 	w.gen++
 	w.seq = 0
 	w.end, w.ladder, w.reason, w.modelDir = ending{}, nil, nil, ""
-	w.tail = &tail{}
+	w.tail, w.trace = &tail{}, trace{}
 	nonce := newNonce()
-	p := &process{gen: w.gen, nonce: nonce, limits: w.limits, out: w.inbox.put, tail: w.tail, log: w.log,
+	p := &process{gen: w.gen, nonce: nonce, limits: w.limits, probe: w.probe, out: w.inbox.put, tail: w.tail, log: w.log,
 		secret: w.secrets.clean}
 	cmd, err := w.cfg.Command(w.gen, nonce)
 	if err == nil {
@@ -235,7 +241,8 @@ func (w *Worker) exited(facts exitFacts) {
 	}
 	w.guard.forget()
 	w.process = nil
-	w.ended(death{facts: facts, state: state, fatal: w.end.fatal, bye: w.end.bye, wanted: w.end.wanted, why: w.end.why})
+	w.ended(death{facts: facts, state: state, fatal: w.end.fatal, bye: w.end.bye, wanted: w.end.wanted, sent: w.end.sent,
+		why: w.end.why, peak: w.trace.peak(time.Now(), w.probe.Memory().Total)})
 }
 
 // ended judges the death and decides what comes next.
@@ -243,7 +250,7 @@ func (w *Worker) ended(d death) {
 	w.step(sigExit)
 	v := judge(d)
 	w.ladder, w.modelDir = nil, ""
-	died := Died{Generation: w.gen, Err: v.err, Wanted: d.wanted}
+	died := Died{Generation: w.gen, Err: v.err, Wanted: d.wanted, Footprint: w.trace.bytes()}
 	if a := w.attempt; a != nil && (a.begun || v.broken || w.closing) {
 		died.Job, died.Attempt = a.plan.Job, a.plan.Attempt
 		w.drop()
