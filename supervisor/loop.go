@@ -148,6 +148,8 @@ func (s *Supervisor) take(v any) {
 		}
 	case worker.Died:
 		s.died(e)
+	case worker.Noticed:
+		s.Notice(e.Notice)
 	}
 }
 
@@ -391,8 +393,8 @@ func (s *Supervisor) died(e worker.Died) {
 	if why == nil {
 		why = job.Errorf(job.CodeWorkerDied, "the worker ended")
 	}
-	if s.ctx.Err() != nil || e.Wanted {
-		// We ended it: a restart by a person, or the end of this program. Not the job's fault.
+	if s.ctx.Err() != nil || e.Wanted || !e.Begun {
+		// We ended it (a restart by a person, or the end of this program), or it had not begun. Not the job's fault.
 		s.requeue(row, why)
 		return
 	}

@@ -97,7 +97,9 @@ func (w *Worker) Restart(ctx context.Context) error {
 			w.end.wanted = true
 			w.climb(stopLadder(w.limits))
 		default:
-			w.deaths = 0
+			if w.breaker.row = 0; w.machine.state == Broken {
+				w.breaker.halfOpen()
+			}
 			w.spawn()
 			w.publish()
 		}

@@ -24,6 +24,13 @@ type Limits struct {
 	Drain    time.Duration // reading the pipes after the exit
 	Restart  time.Duration // unit of the restart pauses
 	Warm     time.Duration // alive and ready this long forgives earlier deaths
+
+	// Deaths that open the breaker: one after the other before ready; all within Window; of memory within Window at the
+	// same profile. HalfOpen is when a cause that can heal gets its next try.
+	Early, Crashes, OOMs int
+	Window, HalfOpen     time.Duration
+	// After a death, how long its memory may take to come back, and how often that is looked at.
+	MemoryBack, MemoryPoll time.Duration
 }
 
 var defaults = Limits{
@@ -31,31 +38,47 @@ var defaults = Limits{
 	Step: 120 * time.Second, Decode: 300 * time.Second, Save: 60 * time.Second, Unload: 30 * time.Second,
 	Cancel: 30 * time.Second, Shutdown: 5 * time.Second, Term: 5 * time.Second, Reap: 2 * time.Second,
 	Write: 2 * time.Second, Drain: 500 * time.Millisecond, Restart: restartUnit, Warm: 5 * time.Minute,
+	Early: 3, Crashes: 5, OOMs: 2, Window: 10 * time.Minute, HalfOpen: 10 * time.Minute,
+	MemoryBack: 10 * time.Second, MemoryPoll: 250 * time.Millisecond,
 }
 
 func (l Limits) orDefaults() Limits {
-	fill := func(d *time.Duration, def time.Duration) {
-		if *d == 0 {
-			*d = def
-		}
-	}
-	fill(&l.Hello, defaults.Hello)
-	fill(&l.Ready, defaults.Ready)
-	fill(&l.Load, defaults.Load)
-	fill(&l.Beat, defaults.Beat)
-	fill(&l.Step, defaults.Step)
-	fill(&l.Decode, defaults.Decode)
-	fill(&l.Save, defaults.Save)
-	fill(&l.Unload, defaults.Unload)
-	fill(&l.Cancel, defaults.Cancel)
-	fill(&l.Shutdown, defaults.Shutdown)
-	fill(&l.Term, defaults.Term)
-	fill(&l.Reap, defaults.Reap)
-	fill(&l.Write, defaults.Write)
-	fill(&l.Drain, defaults.Drain)
-	fill(&l.Restart, defaults.Restart)
-	fill(&l.Warm, defaults.Warm)
+	d := defaults
+	fill(&l.Hello, d.Hello)
+	fill(&l.Ready, d.Ready)
+	fill(&l.Load, d.Load)
+	fill(&l.Beat, d.Beat)
+	fill(&l.Step, d.Step)
+	fill(&l.Decode, d.Decode)
+	fill(&l.Save, d.Save)
+	fill(&l.Unload, d.Unload)
+	fill(&l.Cancel, d.Cancel)
+	fill(&l.Shutdown, d.Shutdown)
+	fill(&l.Term, d.Term)
+	fill(&l.Reap, d.Reap)
+	fill(&l.Write, d.Write)
+	fill(&l.Drain, d.Drain)
+	fill(&l.Restart, d.Restart)
+	fill(&l.Warm, d.Warm)
+	fill(&l.Window, d.Window)
+	fill(&l.HalfOpen, d.HalfOpen)
+	fill(&l.MemoryBack, d.MemoryBack)
+	fill(&l.MemoryPoll, d.MemoryPoll)
+	fill(&l.Early, d.Early)
+	fill(&l.Crashes, d.Crashes)
+	fill(&l.OOMs, d.OOMs)
 	return l
+}
+
+func fill[T comparable](field *T, standard T) {
+	var zero T
+	if *field == zero {
+		*field = standard
+	}
+}
+
+func (l Limits) rules() rules {
+	return rules{early: l.Early, crashes: l.Crashes, ooms: l.OOMs, window: l.Window}
 }
 
 // pulse is what is known about a process's liveness: lines prove the process, ticks and progress prove its work loop.

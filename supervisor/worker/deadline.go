@@ -53,9 +53,10 @@ func (w *Worker) untilDue(now time.Time) time.Duration {
 	sooner(beat)
 	sooner(work)
 	sooner(w.guardAt)
-	if w.machine.state == Backoff {
+	if w.waitsForStart() {
 		sooner(w.backoffAt)
 	}
+	sooner(w.cleared.next)
 	if len(w.ladder) > 0 {
 		sooner(w.ladderAt)
 	}
@@ -71,7 +72,13 @@ func (w *Worker) due(now time.Time) {
 			w.guardAt = now.Add(w.limits.Restart)
 		}
 	}
-	if w.machine.state == Backoff && past(w.backoffAt) {
+	if past(w.cleared.next) {
+		w.look(now)
+	}
+	if w.waitsForStart() && past(w.backoffAt) {
+		if w.machine.state == Broken {
+			w.breaker.halfOpen()
+		}
 		w.spawn()
 		return
 	}
@@ -88,6 +95,8 @@ func (w *Worker) due(now time.Time) {
 		w.suspect()
 	}
 }
+
+func (w *Worker) waitsForStart() bool { return w.machine.state == Backoff || w.machine.state == Broken }
 
 func (w *Worker) doing() string {
 	switch state := w.machine.state; {
@@ -209,7 +218,7 @@ func (w *Worker) publish() {
 	if w.reason != nil {
 		s.Reason, s.Hint = w.reason.Message, w.reason.Hint
 	}
-	if w.machine.state == Backoff {
+	if w.waitsForStart() && !w.backoffAt.IsZero() {
 		s.RetryInS = max(w.backoffAt.Sub(now).Seconds(), 0)
 	}
 	w.status.Store(&s)

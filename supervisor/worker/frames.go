@@ -107,7 +107,7 @@ func (w *Worker) becameReady(msg *wire.Ready) {
 		return
 	}
 	w.step(sigReady)
-	w.ready = time.Now()
+	w.ready, w.breaker.early = time.Now(), 0
 	w.note(func(s *statusParts) { s.device, s.dtype, s.torch = msg.Device, msg.DType, msg.Torch })
 	w.cfg.Log.Info("worker ready", "generation", w.gen, "device", msg.Device, "dtype", msg.DType,
 		"import_s", msg.ImportS)
@@ -200,7 +200,7 @@ func (w *Worker) finish(msg *wire.Result) {
 	if msg.Unchanged {
 		done.Notices = []job.Notice{{Code: "no_visible_change", Message: "the result shows no visible change"}}
 	}
-	w.deaths = 0
+	w.breaker.finished()
 	w.settle()
 	w.drop()
 	w.cfg.Emit(done)

@@ -357,7 +357,7 @@ func TestWorker_StopInTheMiddleOfAJob(t *testing.T) {
 }
 
 func TestWorker_RestartsWithBackoff(t *testing.T) {
-	r := newRig(t, "at hello: exit 1")
+	r := newRig(t, "at hello: exit 1", func(c *Config) { c.Limits.Early = 10 })
 	var waits []float64
 	for len(waits) < 4 {
 		s := r.state(Backoff).Status

@@ -78,8 +78,9 @@ type Worker struct {
 	modelDir  string // of the loaded weights
 	pulse     pulse
 	ready     time.Time // since when this generation is ready
-	deaths    int       // in a row, unwanted
-	backoffAt time.Time
+	breaker   breaker
+	backoffAt time.Time // the next start, in backoff and in a broken state that can heal
+	cleared   clearing  // after a death: does its memory come back
 	ladder    []rung
 	ladderAt  time.Time
 	end       ending
@@ -89,6 +90,8 @@ type Worker struct {
 	bytesAt   time.Time // of the last published status
 	parts     statusParts
 	trace     trace
+	held      int64 // of the machine's memory, read while the worker was large
+	heldAt    time.Time
 }
 
 // attempt is the plan that the worker holds.
@@ -203,7 +206,7 @@ func (w *Worker) spawn() {
 	w.gen++
 	w.seq = 0
 	w.end, w.ladder, w.reason, w.modelDir = ending{}, nil, nil, ""
-	w.tail, w.trace = &tail{}, trace{}
+	w.tail, w.trace, w.parts.rss = &tail{}, trace{}, 0
 	nonce := newNonce()
 	p := &process{gen: w.gen, nonce: nonce, limits: w.limits, probe: w.probe, out: w.inbox.put, tail: w.tail, log: w.log,
 		secret: w.secrets.clean}
@@ -250,34 +253,72 @@ func (w *Worker) ended(d death) {
 	w.step(sigExit)
 	v := judge(d)
 	w.ladder, w.modelDir = nil, ""
+	open, heals := v.broken, false
+	done := ""
+	abnormal := !d.wanted && !v.broken && !w.closing
+	wait := time.Duration(0)
+	if abnormal {
+		if !w.ready.IsZero() && time.Since(w.ready) >= w.limits.Warm {
+			w.breaker.stood()
+		}
+		profile := ""
+		if v.oom {
+			profile = w.profile()
+		}
+		why := w.breaker.died(w.limits.rules(), time.Now(), !w.ready.IsZero(), profile)
+		if open, heals = why != "", why != "" && v.heals; open {
+			done = why
+		}
+		wait = pause(w.breaker.row, w.limits.Restart, w.cfg.Chance())
+		w.clear()
+	}
 	died := Died{Generation: w.gen, Err: v.err, Wanted: d.wanted, Footprint: w.trace.bytes()}
-	if a := w.attempt; a != nil && (a.begun || v.broken || w.closing) {
-		died.Job, died.Attempt = a.plan.Job, a.plan.Attempt
+	if a := w.attempt; a != nil && (a.begun || open || w.closing) {
+		died.Job, died.Attempt, died.Begun = a.plan.Job, a.plan.Attempt, a.begun
 		w.drop()
 	}
 	w.cfg.Log.Info("worker ended", "generation", w.gen, "job", died.Job, "wanted", d.wanted, "err", v.err)
 	defer func() { w.cfg.Emit(died) }()
-	if !w.ready.IsZero() && time.Since(w.ready) >= w.limits.Warm {
-		w.deaths = 0
-	}
 	w.ready = time.Time{}
 	switch {
 	case w.closing:
 		w.step(sigRest)
-	case v.broken:
-		w.reason = v.err
-		w.step(sigBreak)
+	case open:
+		w.open(v.err, done, heals)
 	case d.wanted:
 		w.backOff(0, nil)
 	default:
-		w.deaths++
-		w.backOff(pause(w.deaths, w.limits.Restart, w.cfg.Chance()), v.err)
+		w.backOff(wait, v.err)
 	}
+}
+
+// open stops starting. The queue waits and loses nothing; a cause that can heal gets a try now and then, any other
+// waits for a person.
+func (w *Worker) open(cause *job.Error, why string, heals bool) {
+	reason := *cause
+	if why != "" {
+		reason.Message += "; " + why
+	}
+	if reason.Message += "; the queue is paused and nothing is lost"; heals {
+		reason.Message += ", the next try is in " + words(w.limits.HalfOpen)
+	}
+	w.reason, w.backoffAt = &reason, time.Time{}
+	if heals {
+		w.backoffAt = time.Now().Add(w.limits.HalfOpen)
+	}
+	w.step(sigBreak)
 }
 
 // backOff waits before the next start; also a wait of nothing goes through the loop, so that the death is told first.
 func (w *Worker) backOff(wait time.Duration, why *job.Error) {
 	w.reason = why
+	if why != nil {
+		reason := *why
+		if reason.Message += "; the worker is started again"; wait > 0 {
+			reason.Message += " after a pause of " + words(wait)
+		}
+		w.reason = &reason
+	}
 	w.backoffAt = time.Now().Add(wait)
 	w.step(sigBackoff)
 }
@@ -315,6 +356,9 @@ func (w *Worker) advance() {
 	}
 	switch w.machine.state {
 	case Cold:
+		if w.cleared.waits() {
+			return // what the last process held is not back yet
+		}
 		w.load(a)
 	case Warm:
 		if w.modelDir != a.plan.ModelDir {

@@ -28,6 +28,7 @@ type fake struct {
 	started time.Time
 	tick    atomic.Int64
 	quiet   atomic.Bool
+	holds   atomic.Int64 // bytes
 	pid     int
 
 	mu     sync.Mutex // one line at a time, with its seq
@@ -44,7 +45,9 @@ type fake struct {
 }
 
 func newFake(s script, gen int64) *fake {
-	return &fake{script: s, gen: gen, started: time.Now(), pid: os.Getpid()}
+	f := &fake{script: s, gen: gen, started: time.Now(), pid: os.Getpid()}
+	f.holds.Store(64 << 20)
+	return f
 }
 
 // request carries its own cancel: it is registered when it is read, so that a cancel right behind it is not lost.
@@ -88,7 +91,7 @@ func (f *fake) main() {
 		case *wire.Ping:
 			f.send(wire.Envelope{}, wire.Pong{ID: msg.ID})
 		case *wire.Mem:
-			f.send(wire.Envelope{}, wire.MemReport{Bytes: 64 << 20})
+			f.send(wire.Envelope{}, wire.MemReport{Bytes: f.holds.Load()})
 		case *wire.Cancel:
 			f.at("cancel", none)
 			f.cancel(env.Job)
@@ -143,7 +146,7 @@ func (f *fake) beat(every time.Duration) {
 	}
 	for range time.Tick(every) {
 		if !f.quiet.Load() {
-			f.send(wire.Envelope{}, wire.Beat{Tick: f.tick.Load(), Bytes: 64 << 20})
+			f.send(wire.Envelope{}, wire.Beat{Tick: f.tick.Load(), Bytes: f.holds.Load()})
 		}
 	}
 }
@@ -266,7 +269,7 @@ func (a *attempt) load(msg *wire.Load) {
 		return
 	}
 	a.model = msg.Dir
-	a.send(a.env, wire.Loaded{Model: msg.Model, Seconds: 0.01, Bytes: 64 << 20})
+	a.send(a.env, wire.Loaded{Model: msg.Model, Seconds: 0.01, Bytes: a.holds.Load()})
 }
 
 func (a *attempt) generate(msg *wire.Generate) {

@@ -21,7 +21,7 @@ import (
 // (ignores cancel), deafterm (ignores SIGTERM), deafstdin (stops reading), grandchild (a child that holds the pipes),
 // daemon (the same in a session of its own), stale (events of an older attempt and generation), flood N (N MiB on
 // stderr), say TEXT (on stderr), print TEXT (on stdout), wait FILE (until it exists, or cancel), touch FILE, quiet (no
-// beats from here), unknown (an unknown message type).
+// beats from here), unknown (an unknown message type), holds N (tells of N MiB from here, and beats at once).
 //
 // A prompt that starts with "fake:" adds its rest as script for that attempt, so one worker can serve good and bad
 // jobs in turn.
