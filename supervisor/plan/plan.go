@@ -10,6 +10,8 @@ type Plan struct {
 
 	ModelID  string
 	ModelDir string
+	// Profile is how much memory the attempt may take; empty is ProfileResident.
+	Profile string
 
 	Prompt         string
 	NegativePrompt string

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"qie/supervisor/job"
+	"qie/supervisor/plan"
 )
 
 const (
@@ -111,7 +112,7 @@ func (w *Worker) look(now time.Time) {
 // profile is the memory profile of the attempt that runs.
 func (w *Worker) profile() string {
 	if w.attempt == nil {
-		return profileResident
+		return plan.ProfileResident
 	}
-	return profileResident
+	return profileOf(w.attempt.plan)
 }

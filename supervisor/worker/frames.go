@@ -165,7 +165,7 @@ func (w *Worker) loaded(a *attempt, msg *wire.Loaded) {
 		w.counts.Odd++
 		return
 	}
-	w.modelDir = a.plan.ModelDir
+	w.modelDir, w.loadedAs = a.plan.ModelDir, profileOf(a.plan)
 	w.note(func(s *statusParts) { s.model, s.loadS, s.rss = a.plan.ModelID, msg.Seconds, msg.Bytes })
 	if a.canceling {
 		// The weights were there before the cancel arrived. Nothing was generated, so this is the end of the attempt; a

@@ -76,6 +76,7 @@ type Worker struct {
 	secrets   secrets
 	attempt   *attempt
 	modelDir  string // of the loaded weights
+	loadedAs  string // their memory profile
 	pulse     pulse
 	ready     time.Time // since when this generation is ready
 	breaker   breaker
@@ -361,7 +362,7 @@ func (w *Worker) advance() {
 		}
 		w.load(a)
 	case Warm:
-		if w.modelDir != a.plan.ModelDir {
+		if w.modelDir != a.plan.ModelDir || w.loadedAs != profileOf(a.plan) {
 			w.load(a)
 			return
 		}
