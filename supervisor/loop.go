@@ -209,7 +209,8 @@ func (s *Supervisor) start(w *worker.Worker, row *entry, attempt int) {
 	status := w.Status()
 	now := s.cfg.Now()
 	row.key = status.Device + " " + p.Key()
-	row.estimate = plan.NewEstimate(s.paces[row.key], p.Steps, status.Model != spec.ID || !loaded(status.State))
+	p.Pace = s.paces[row.key]
+	row.estimate = plan.NewEstimate(p.Pace, p.Steps, status.Model != spec.ID || !loaded(status.State))
 	row.phase, row.phaseAt, row.result, row.spent = job.Loading, begin, nil, 0
 	row.attempt = &store.Attempt{Attempt: attempt, Generation: status.Generation, Started: now}
 	j := &row.Job

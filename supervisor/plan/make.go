@@ -39,7 +39,7 @@ func Make(r job.Recipe, images []job.Image, spec model.Spec, seed int64) (Plan, 
 		return Plan{}, err
 	}
 	p := Plan{
-		ModelID: spec.ID, ModelDir: spec.Dir, Prompt: r.Prompt, NegativePrompt: r.NegativePrompt,
+		ModelID: spec.ID, ModelDir: spec.Dir, WeightBytes: spec.Bytes, Prompt: r.Prompt, NegativePrompt: r.NegativePrompt,
 		Steps: steps, TrueCFGScale: r.TrueCFGScale, Seed: seed, Collage: r.Collage && len(images) == collageSides,
 		RefArea: spec.RefArea, CondArea: spec.CondArea,
 	}

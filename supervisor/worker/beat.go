@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"qie/supervisor/job"
+	"qie/supervisor/plan"
 )
 
 // Limits are the times after which a silent worker is doubted or ended. Zero fields take the default.
@@ -17,6 +18,9 @@ type Limits struct {
 	Save     time.Duration
 	Unload   time.Duration
 	Cancel   time.Duration // from the cancel message to TERM, or twice the mean step
+	Soft     time.Duration // the same when a restart is quicker than the rest of the step
+	Dump     time.Duration // from the request for stacks to KILL
+	Idle     time.Duration // warm without a job before the weights are dropped; below 0 is never
 	Shutdown time.Duration // from the shutdown message to TERM
 	Term     time.Duration // from TERM to KILL
 	Reap     time.Duration // from KILL to giving up
@@ -38,6 +42,7 @@ var defaults = Limits{
 	Step: 120 * time.Second, Decode: 300 * time.Second, Save: 60 * time.Second, Unload: 30 * time.Second,
 	Cancel: 30 * time.Second, Shutdown: 5 * time.Second, Term: 5 * time.Second, Reap: 2 * time.Second,
 	Write: 2 * time.Second, Drain: 500 * time.Millisecond, Restart: restartUnit, Warm: 5 * time.Minute,
+	Soft: 5 * time.Second, Dump: 250 * time.Millisecond, Idle: 10 * time.Minute,
 	Early: 3, Crashes: 5, OOMs: 2, Window: 10 * time.Minute, HalfOpen: 10 * time.Minute,
 	MemoryBack: 10 * time.Second, MemoryPoll: 250 * time.Millisecond,
 }
@@ -65,6 +70,9 @@ func (l Limits) orDefaults() Limits {
 	fill(&l.MemoryBack, d.MemoryBack)
 	fill(&l.MemoryPoll, d.MemoryPoll)
 	fill(&l.Early, d.Early)
+	fill(&l.Soft, d.Soft)
+	fill(&l.Dump, d.Dump)
+	fill(&l.Idle, d.Idle)
 	fill(&l.Crashes, d.Crashes)
 	fill(&l.OOMs, d.OOMs)
 	return l
@@ -87,15 +95,33 @@ type pulse struct {
 	worked   time.Time // progress, or a tick that moved
 	tick     int64
 	stepMean time.Duration
+	decode   time.Duration // the last one
+	phaseAt  time.Time
 }
 
-func (p *pulse) start(now time.Time)  { *p = pulse{heard: now, worked: now} }
+func (p *pulse) start(now time.Time)  { *p = pulse{heard: now, worked: now, phaseAt: now} }
 func (p *pulse) work(now time.Time)   { p.worked = now }
 func (p *pulse) listen(now time.Time) { p.heard = now }
 
 func (p *pulse) beat(now time.Time, tick int64) {
 	if tick != p.tick {
 		p.tick, p.worked = tick, now
+	}
+}
+
+// expect takes what was measured for such plans, also by earlier processes.
+func (p *pulse) expect(pace plan.Pace) {
+	p.stepMean = time.Duration(pace.Step * float64(time.Second))
+	p.decode = time.Duration(pace.Decode * float64(time.Second))
+}
+
+// phase remembers how long a decode took.
+func (p *pulse) phase(now time.Time, from, to job.Phase) {
+	if from == job.Decode && to != job.Decode {
+		p.decode = now.Sub(p.phaseAt)
+	}
+	if from != to {
+		p.phaseAt = now
 	}
 }
 
@@ -112,7 +138,7 @@ func (p *pulse) step(took time.Duration) {
 }
 
 // budget is how long the state and phase may last without a sign of work; 0 is no limit.
-func budget(l Limits, state State, phase job.Phase, stepMean time.Duration) time.Duration {
+func budget(l Limits, state State, phase job.Phase, p pulse) time.Duration {
 	switch state {
 	case Spawning:
 		return l.Hello
@@ -125,11 +151,11 @@ func budget(l Limits, state State, phase job.Phase, stepMean time.Duration) time
 	case Busy:
 		switch phase {
 		case job.Denoise:
-			return max(l.Step, 10*stepMean)
+			return max(l.Step, 10*p.stepMean)
 		case job.Save:
 			return l.Save
 		}
-		return l.Decode
+		return max(l.Decode, 10*p.decode)
 	}
 	return 0
 }

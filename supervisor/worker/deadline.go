@@ -29,7 +29,7 @@ func (w *Worker) silence() (beat, work time.Time) {
 	if w.attempt != nil {
 		phase = w.attempt.phase
 	}
-	limit := budget(w.limits, state, phase, w.pulse.stepMean)
+	limit := budget(w.limits, state, phase, w.pulse)
 	if limit == 0 && suspect {
 		limit = w.limits.Step
 	}
@@ -57,6 +57,13 @@ func (w *Worker) untilDue(now time.Time) time.Duration {
 		sooner(w.backoffAt)
 	}
 	sooner(w.cleared.next)
+	sooner(w.idleUntil())
+	if w.machine.state == Suspect {
+		sooner(w.doubt.next)
+	}
+	if w.machine.state == Unloading && !w.unloaded.IsZero() {
+		sooner(w.pulse.heard.Add(w.limits.MemoryPoll))
+	}
 	if len(w.ladder) > 0 {
 		sooner(w.ladderAt)
 	}
@@ -85,6 +92,19 @@ func (w *Worker) due(now time.Time) {
 	for len(w.ladder) > 0 && past(w.ladderAt) {
 		w.climbOne(now)
 	}
+	if past(w.idleUntil()) {
+		w.cfg.Log.Info("the weights are dropped: no job for long", "generation", w.gen, "limit", w.limits.Idle)
+		w.unload()
+		return
+	}
+	if w.machine.state == Unloading && !w.unloaded.IsZero() && past(w.pulse.heard.Add(w.limits.MemoryPoll)) {
+		w.pulse.listen(now) // so that the next question waits a poll again
+		w.settleUnload(now)
+		return
+	}
+	if w.machine.state == Suspect && past(w.doubt.next) {
+		w.examine()
+	}
 	beat, work := w.silence()
 	if past(work) {
 		w.recycle(fault(job.CodeWorkerStalled, fmt.Sprintf("the worker did not get on for %s while %s",
@@ -94,6 +114,14 @@ func (w *Worker) due(now time.Time) {
 	if past(beat) {
 		w.suspect()
 	}
+}
+
+// idleUntil is when idle weights are dropped; zero is never.
+func (w *Worker) idleUntil() time.Time {
+	if w.machine.state != Warm || w.attempt != nil || w.limits.Idle < 0 {
+		return time.Time{}
+	}
+	return w.idleSince.Add(w.limits.Idle)
 }
 
 func (w *Worker) waitsForStart() bool { return w.machine.state == Backoff || w.machine.state == Broken }
@@ -163,6 +191,9 @@ func (w *Worker) climbOne(now time.Time) {
 			w.end.wanted = true // a cancel that needs a kill is a cancel, and no crash
 		}
 		w.signal(syscall.SIGTERM)
+		signalGroup(w.process.pid, syscall.SIGCONT) // a stopped process takes no TERM
+	case doDump:
+		w.dump()
 	case doKill:
 		w.signal(syscall.SIGKILL)
 	case doGiveUp:
@@ -174,7 +205,7 @@ func (w *Worker) climbOne(now time.Time) {
 // signal sends to the process group and remembers that it was us.
 func (w *Worker) signal(sig syscall.Signal) {
 	w.end.sent = sig
-	signalGroup(w.process.pid, sig)
+	w.cfg.kill(w.process.pid, sig)
 }
 
 // halt enters stopping and remembers what was going on.

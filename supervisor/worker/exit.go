@@ -45,6 +45,7 @@ const (
 	hintModel   = "run `qie doctor`; it checks every file of the model"
 	hintMemory  = "close other programs or choose a smaller size, then run the job again"
 	hintLog     = "the last lines are in logs/worker.log; the worker is started again by itself"
+	hintSilent  = "wait, or restart the worker; it is restarted by itself when it takes too long"
 	hintUpdated = "restart qie; if that does not help, run ./setup.sh again"
 )
 

@@ -64,6 +64,9 @@ func (w *Worker) footprint(now time.Time, bytes int64) {
 		return
 	}
 	w.trace.add(now, bytes)
+	if w.empty == 0 {
+		w.empty = bytes // asked for when it became ready, and answered before any load
+	}
 	if bytes >= footprintNoise && now.Sub(w.heldAt) >= heldEvery {
 		w.held, w.heldAt = w.probe.Memory().Held, now
 	}

@@ -396,28 +396,6 @@ func TestWorker_BrokenEnvironmentDoesNotLoop(t *testing.T) {
 	}
 }
 
-func TestWorker_SilentWorkerIsSuspectAndComesBack(t *testing.T) {
-	r := newRig(t, "at step 2: stop", func(c *Config) { c.Limits.Beat = 300 * time.Millisecond })
-	p := r.start(r.plan("x"))
-	r.state(Suspect) // SIGCONT follows
-	if _, ok := r.end(p).(Finished); !ok {
-		t.Fatal("the job did not go on")
-	}
-}
-
-func TestWorker_HangingWorkerIsRecycled(t *testing.T) {
-	r := newRig(t, "at step 2 in gen 1: hang", func(c *Config) {
-		c.Limits.Beat = 200 * time.Millisecond
-		c.Limits.Step = 500 * time.Millisecond
-	})
-	p := r.start(r.plan("x"))
-	died := r.end(p).(Died)
-	if died.Err.Code != job.CodeWorkerStalled || died.Wanted {
-		t.Errorf("got %+v: %v", died, died.Err)
-	}
-	r.one(p)
-}
-
 func TestWorker_LogHoldsNoPrompt(t *testing.T) {
 	const prompt = "зробити мою бабусю молодшою"
 	r := newRig(t, "at step 1: say got "+prompt+" now; at step 2: print got "+prompt+" now")

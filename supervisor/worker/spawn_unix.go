@@ -41,8 +41,9 @@ type message struct {
 	gen      int64
 	frame    *wire.Frame
 	oversize bool
-	eof      bool // stdout was closed
-	stuck    bool // stdin took no line in time
+	eof      bool          // stdout was closed
+	stuck    bool          // stdin took no line in time
+	look     *host.Process // what a silent process does
 	exit     *exitFacts
 }
 

@@ -42,11 +42,16 @@ type Config struct {
 	MaxPixels   int64
 	PreviewSide int
 	CPUThreads  int
-	Limits      Limits
+	// MemoryOverride loads a model also when it needs nearly all memory.
+	MemoryOverride bool
+	Limits         Limits
 	// Probe asks the system; zero functions are this machine's.
 	Probe host.Probe
 	// Chance gives the jitter of restart pauses, in [0,1); nil is random.
 	Chance func() float64
+
+	// kill signals a process group; tests put one in that the process survives.
+	kill func(pid int, sig syscall.Signal)
 }
 
 // Worker is the one Python process of this supervisor.
@@ -91,8 +96,15 @@ type Worker struct {
 	bytesAt   time.Time // of the last published status
 	parts     statusParts
 	trace     trace
-	held      int64 // of the machine's memory, read while the worker was large
+	total     int64 // the machine's memory
+	held      int64 // of it, read while the worker was large
 	heldAt    time.Time
+	empty     int64     // footprint before the load, and full after it
+	full      int64     //
+	factor    float64   // footprint over the size of the weight files, measured; 0 not yet
+	idleSince time.Time // warm without an attempt
+	unloaded  time.Time // when the worker said so; its memory may still be on the way back
+	doubt     doubt
 }
 
 // attempt is the plan that the worker holds.
@@ -130,6 +142,9 @@ func New(cfg Config) *Worker {
 	if cfg.Chance == nil {
 		cfg.Chance = mathrand.Float64
 	}
+	if cfg.kill == nil {
+		cfg.kill = signalGroup
+	}
 	if cfg.Guard == nil {
 		cfg.Guard = ownBinaryAsGuard
 	}
@@ -157,6 +172,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		w.guardAt = time.Now().Add(w.limits.Restart)
 	}
 	defer w.guard.close()
+	w.total = w.probe.Memory().Total
 	w.spawn()
 
 	timer := time.NewTimer(0)
@@ -196,6 +212,9 @@ func (w *Worker) step(sig trigger) {
 	if sig != sigSuspect && sig != sigRecover {
 		w.pulse.work(time.Now())
 	}
+	if w.machine.state == Warm && sig != sigRecover {
+		w.idleSince = time.Now()
+	}
 	if from != w.machine.state {
 		w.cfg.Log.Debug("worker state", "from", from, "to", w.machine.state, "generation", w.gen)
 	}
@@ -208,6 +227,7 @@ func (w *Worker) spawn() {
 	w.seq = 0
 	w.end, w.ladder, w.reason, w.modelDir = ending{}, nil, nil, ""
 	w.tail, w.trace, w.parts.rss = &tail{}, trace{}, 0
+	w.empty, w.full, w.doubt, w.unloaded = 0, 0, doubt{}, time.Time{}
 	nonce := newNonce()
 	p := &process{gen: w.gen, nonce: nonce, limits: w.limits, probe: w.probe, out: w.inbox.put, tail: w.tail, log: w.log,
 		secret: w.secrets.clean}
@@ -360,13 +380,16 @@ func (w *Worker) advance() {
 		if w.cleared.waits() {
 			return // what the last process held is not back yet
 		}
-		w.load(a)
+		if w.admitted(a) {
+			w.load(a)
+		}
 	case Warm:
 		if w.modelDir != a.plan.ModelDir || w.loadedAs != profileOf(a.plan) {
 			w.load(a)
 			return
 		}
 		a.begun, a.sent = true, true
+		w.pulse.expect(a.plan.Pace)
 		w.step(sigGenerate)
 		if !w.send(a, generateOf(a.plan)) && w.attempt == a && w.machine.state == Busy {
 			w.step(sigWarm)
@@ -388,13 +411,6 @@ func (w *Worker) fail(err *job.Error) {
 	a := w.attempt
 	w.drop()
 	w.cfg.Emit(Failed{Job: a.plan.Job, Attempt: a.plan.Attempt, Err: err})
-}
-
-// suspect doubts a process of which nothing was heard for too long. A stopped one is asked to go on.
-func (w *Worker) suspect() {
-	w.cfg.Log.Warn("the worker is silent", "generation", w.gen, "state", w.machine.state)
-	w.step(sigSuspect)
-	signalGroup(w.process.pid, syscall.SIGCONT)
 }
 
 func (w *Worker) guardEnded(run int) {

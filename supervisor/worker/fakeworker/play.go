@@ -69,6 +69,13 @@ func (f *fake) main() {
 			}
 		}
 	}()
+	dump := make(chan os.Signal, 4)
+	signal.Notify(dump, syscall.SIGUSR1)
+	go func() {
+		for range dump {
+			fmt.Fprintln(os.Stderr, "Current thread 0x1 (most recent call first): fake")
+		}
+	}()
 	none := &attempt{fake: f}
 	f.at("start", none)
 	f.send(wire.Envelope{}, wire.Hello{Nonce: os.Getenv(envNonce), Protocol: wire.Version, PID: f.pid, Python: "fake"})
@@ -121,7 +128,8 @@ func (f *fake) work(in <-chan request) {
 			a.load(msg)
 		case *wire.Unload:
 			f.model = ""
-			f.send(wire.Envelope{}, wire.Unloaded{Bytes: 32 << 20})
+			a.at("unload")
+			f.send(wire.Envelope{}, wire.Unloaded{Bytes: f.holds.Load()})
 		case *wire.Generate:
 			if text, ok := strings.CutPrefix(msg.Prompt, "fake:"); ok {
 				extra, err := parse(text)

@@ -14,7 +14,7 @@ import (
 //
 // Points, in the order a worker meets them: start (before hello), hello (after it), ready (before ready), idle (after
 // ready), load, loaded (before the event), accepted, encode, step K (before step K is reported), decode, save, result
-// (before the event), end (after the result), cancel, shutdown, term.
+// (before the event), end (after the result), unload, cancel, shutdown, term.
 //
 // Actions: kill, stop (SIGSTOP), exit N, error CODE [fatal], fatal CODE N, garbage, glued, binary, half (half a line,
 // then kill), huge N (a line of N MiB), wronghash, missing, hang (no beats, nothing), stall (beats go on), deafcancel
