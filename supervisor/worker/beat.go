@@ -20,6 +20,8 @@ type Limits struct {
 	Cancel   time.Duration // from the cancel message to TERM, or twice the mean step
 	Soft     time.Duration // the same when a restart is quicker than the rest of the step
 	Dump     time.Duration // from the request for stacks to KILL
+	Grace    time.Duration // after a sleep: no silence counts
+	Battery  time.Duration // between two looks at the battery, while an attempt runs
 	Idle     time.Duration // warm without a job before the weights are dropped; below 0 is never
 	Shutdown time.Duration // from the shutdown message to TERM
 	Term     time.Duration // from TERM to KILL
@@ -43,6 +45,7 @@ var defaults = Limits{
 	Cancel: 30 * time.Second, Shutdown: 5 * time.Second, Term: 5 * time.Second, Reap: 2 * time.Second,
 	Write: 2 * time.Second, Drain: 500 * time.Millisecond, Restart: restartUnit, Warm: 5 * time.Minute,
 	Soft: 5 * time.Second, Dump: 250 * time.Millisecond, Idle: 10 * time.Minute,
+	Grace: time.Minute, Battery: 30 * time.Second,
 	Early: 3, Crashes: 5, OOMs: 2, Window: 10 * time.Minute, HalfOpen: 10 * time.Minute,
 	MemoryBack: 10 * time.Second, MemoryPoll: 250 * time.Millisecond,
 }
@@ -73,6 +76,8 @@ func (l Limits) orDefaults() Limits {
 	fill(&l.Soft, d.Soft)
 	fill(&l.Dump, d.Dump)
 	fill(&l.Idle, d.Idle)
+	fill(&l.Grace, d.Grace)
+	fill(&l.Battery, d.Battery)
 	fill(&l.Crashes, d.Crashes)
 	fill(&l.OOMs, d.OOMs)
 	return l

@@ -18,6 +18,16 @@ const publishEvery = 500 * time.Millisecond
 
 // silence gives when beats and work become overdue; zero times are never.
 func (w *Worker) silence() (beat, work time.Time) {
+	if w.power.paused {
+		return beat, work // it is silent because we stopped it
+	}
+	defer func() {
+		for _, t := range []*time.Time{&beat, &work} {
+			if !t.IsZero() && t.Before(w.power.grace) {
+				*t = w.power.grace
+			}
+		}
+	}()
 	state, suspect := w.machine.state, w.machine.state == Suspect
 	if suspect {
 		state = w.machine.before
@@ -57,6 +67,7 @@ func (w *Worker) untilDue(now time.Time) time.Duration {
 		sooner(w.backoffAt)
 	}
 	sooner(w.cleared.next)
+	sooner(w.power.next)
 	sooner(w.idleUntil())
 	if w.machine.state == Suspect {
 		sooner(w.doubt.next)
@@ -91,6 +102,9 @@ func (w *Worker) due(now time.Time) {
 	}
 	for len(w.ladder) > 0 && past(w.ladderAt) {
 		w.climbOne(now)
+	}
+	if past(w.power.next) {
+		w.charge()
 	}
 	if past(w.idleUntil()) {
 		w.cfg.Log.Info("the weights are dropped: no job for long", "generation", w.gen, "limit", w.limits.Idle)
@@ -164,6 +178,7 @@ func (w *Worker) recycle(why *job.Error) {
 
 // climb starts a ladder in place of the one that runs.
 func (w *Worker) climb(rungs []rung) {
+	w.resume()
 	now := time.Now()
 	w.ladder, w.ladderAt = rungs, now.Add(rungs[0].after)
 	for len(w.ladder) > 0 && !now.Before(w.ladderAt) {

@@ -31,6 +31,8 @@ func (w *Worker) take(m message) {
 		}
 	case m.look != nil:
 		w.looked(*m.look)
+	case m.battery != nil:
+		w.charged(*m.battery)
 	case m.frame != nil:
 		w.frame(m.frame)
 	case m.eof:
@@ -171,6 +173,7 @@ func (w *Worker) attemptFrame(f *wire.Frame, now time.Time) {
 		w.pulse.step(time.Duration(msg.StepS * float64(time.Second)))
 		w.cfg.Emit(Progress{Job: id, Attempt: attempt, Phase: a.phase, Step: msg.Step, Steps: msg.Steps,
 			Fraction: msg.Fraction, StepS: msg.StepS})
+		w.pauseIfLow()
 	case *wire.Preview:
 		w.cfg.Emit(Preview{Job: id, Attempt: attempt, Step: msg.Step})
 	case *wire.Result:

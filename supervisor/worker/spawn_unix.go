@@ -44,6 +44,7 @@ type message struct {
 	eof      bool          // stdout was closed
 	stuck    bool          // stdin took no line in time
 	look     *host.Process // what a silent process does
+	battery  *host.Battery
 	exit     *exitFacts
 }
 

@@ -105,6 +105,7 @@ type Worker struct {
 	idleSince time.Time // warm without an attempt
 	unloaded  time.Time // when the worker said so; its memory may still be on the way back
 	doubt     doubt
+	power     power
 }
 
 // attempt is the plan that the worker holds.
@@ -178,12 +179,17 @@ func (w *Worker) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	over := ctx.Done()
+	var expected time.Time // when the loop is awake again at the latest
 	for {
 		w.publish()
 		if w.closing && !w.machine.state.alive() {
 			return nil
 		}
-		timer.Reset(w.untilDue(time.Now()))
+		now := time.Now()
+		w.clocks(now, expected)
+		wait := w.untilDue(now)
+		expected = now.Add(wait)
+		timer.Reset(wait)
 		select {
 		case a := <-w.asks:
 			a.reply <- a.do()
@@ -192,7 +198,10 @@ func (w *Worker) Run(ctx context.Context) error {
 				w.take(m)
 			}
 		case <-timer.C:
-			w.due(time.Now())
+			now := time.Now()
+			w.clocks(now, expected)
+			expected = time.Time{}
+			w.due(now)
 		case run := <-w.guardDied:
 			w.guardEnded(run)
 		case <-over:
@@ -264,7 +273,7 @@ func (w *Worker) exited(facts exitFacts) {
 		w.cfg.Log.Warn("the worker's last line was cut off", "generation", w.gen, "bytes", len(facts.partial))
 	}
 	w.guard.forget()
-	w.process = nil
+	w.process, w.power.paused = nil, false
 	w.ended(death{facts: facts, state: state, fatal: w.end.fatal, bye: w.end.bye, wanted: w.end.wanted, sent: w.end.sent,
 		why: w.end.why, peak: w.trace.peak(time.Now(), w.probe.Memory().Total)})
 }
@@ -345,7 +354,10 @@ func (w *Worker) backOff(wait time.Duration, why *job.Error) {
 }
 
 // drop lets the attempt go. Its prompts stay hidden until the next one: stderr may still hold them.
-func (w *Worker) drop() { w.attempt = nil }
+func (w *Worker) drop() {
+	w.attempt = nil
+	w.maySleep()
+}
 
 // send writes one message; a worker that does not read is recycled by the message that follows from it.
 func (w *Worker) send(a *attempt, msg any) bool {
@@ -389,6 +401,7 @@ func (w *Worker) advance() {
 			return
 		}
 		a.begun, a.sent = true, true
+		w.stayAwake()
 		w.pulse.expect(a.plan.Pace)
 		w.step(sigGenerate)
 		if !w.send(a, generateOf(a.plan)) && w.attempt == a && w.machine.state == Busy {
@@ -400,6 +413,7 @@ func (w *Worker) advance() {
 
 func (w *Worker) load(a *attempt) {
 	a.begun, a.phase = true, job.Loading
+	w.stayAwake()
 	w.modelDir = "" // whatever was there is on its way out
 	w.step(sigLoad)
 	w.send(a, loadOf(a.plan))
