@@ -112,7 +112,7 @@ func (f *fake) main() {
 			os.Exit(0)
 		default:
 			work <- request{env, msg, f.register(env.Job)}
-			if _, isLoad := msg.(*wire.Load); isLoad && f.has("idle", "deafstdin") {
+			if _, isLoad := msg.(*wire.Load); isLoad && f.has("idle", "deafstdin") { // from the load on
 				select {}
 			}
 		}
