@@ -82,6 +82,9 @@ func (s *Supervisor) provideWorker() {
 	if cfg.LogFile == "" {
 		cfg.LogFile = filepath.Join(s.cfg.Home, "logs", "worker.log")
 	}
+	if cfg.CrashDir == "" {
+		cfg.CrashDir = filepath.Dir(cfg.LogFile)
+	}
 	if cfg.PreviewSide == 0 {
 		cfg.PreviewSide = previewSide
 	}

@@ -98,7 +98,7 @@ func (w *Worker) settleUnload(now time.Time) {
 	}
 	switch {
 	case w.freed():
-		w.unloaded, w.full, w.empty = time.Time{}, 0, w.parts.rss
+		w.unloaded, w.full, w.settled, w.empty = time.Time{}, 0, 0, w.parts.rss
 		w.step(sigCold)
 		w.advance()
 	case now.Sub(w.unloaded) >= w.limits.MemoryBack:
@@ -235,6 +235,7 @@ func (w *Worker) finish(msg *wire.Result) {
 	w.settle()
 	w.drop()
 	w.cfg.Emit(done)
+	w.settledIn()
 	w.replaceCrept()
 }
 

@@ -259,9 +259,10 @@ func TestFault32_CreepIsRecycledBetweenJobs(t *testing.T) {
 		c.Probe = machineOf(64 << 30)
 		c.Limits.Crashes = 1
 	})
-	r.finishes("fake: at step 1: holds 30000") // 9.3 GiB more; the limit is 9.6
-	r.finishes("fake: at step 1: holds 30208; at step 2: holds 30000")
-	p := r.start(r.plan("fake: at step 1: holds 30400"))
+	r.finishes("fake: at step 1: holds 30720") // what a job needs is no creep
+	r.finishes("fake: at step 1: holds 40000") // 9.1 GiB more; the limit is 9.6
+	r.finishes("fake: at step 1: holds 45000; at step 2: holds 40000")
+	p := r.start(r.plan("fake: at step 1: holds 40600"))
 	if _, ok := r.end(p).(Finished); !ok {
 		t.Errorf("got %+v", r.seen[len(r.seen)-1])
 	}

@@ -76,22 +76,29 @@ func (w *Worker) measured(p plan.Plan) {
 	}
 }
 
-// creepShare of all memory is what a worker may hold beyond its start before it is replaced between two jobs.
+// creepShare of all memory is what a worker may hold beyond its first job before it is replaced between two jobs.
 const creepShare = 0.15
 
-// crept tells whether the worker holds far more than after its load: allocators keep what they once took.
+// crept tells whether the worker holds far more than after its first job: allocators keep what they once took.
 func crept(now, start, total int64) bool {
 	return start > 0 && total > 0 && float64(now-start) > creepShare*float64(total)
 }
 
+// settledIn notes what the worker holds once it has done a job; allocators keep what a job needs for the next.
+func (w *Worker) settledIn() {
+	if w.settled == 0 {
+		w.settled = w.parts.rss
+	}
+}
+
 // replaceCrept ends an idle worker that has grown; the next one starts clean.
 func (w *Worker) replaceCrept() {
-	if w.attempt != nil || w.machine.state != Warm || !crept(w.parts.rss, w.full, w.total) {
+	if w.attempt != nil || w.machine.state != Warm || !crept(w.parts.rss, w.settled, w.total) {
 		return
 	}
-	w.cfg.Log.Info("the worker has grown and is replaced", "generation", w.gen, "bytes", w.parts.rss, "start", w.full)
+	w.cfg.Log.Info("the worker has grown and is replaced", "generation", w.gen, "bytes", w.parts.rss, "start", w.settled)
 	w.cfg.Emit(Noticed{job.Notice{Code: "worker_replaced", Message: fmt.Sprintf("the worker had grown from %.1f to %.1f GB "+
-		"and is started afresh between two jobs", float64(w.full)/1e9, float64(w.parts.rss)/1e9)}})
+		"and is started afresh between two jobs", float64(w.settled)/1e9, float64(w.parts.rss)/1e9)}})
 	w.end.wanted = true
 	w.climb(stopLadder(w.limits))
 }

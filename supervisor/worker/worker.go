@@ -37,7 +37,9 @@ type Config struct {
 	Log     *slog.Logger
 	LogFile string // worker.log, rotated; empty keeps none
 	RunDir  string // where the worker may write temporary files
-	Device  string // auto, mps, cuda or cpu
+	// CrashDir gets a report of every abnormal death, without prompts and paths; empty keeps none.
+	CrashDir string
+	Device   string // auto, mps, cuda or cpu
 
 	MaxPixels   int64
 	PreviewSide int
@@ -101,6 +103,7 @@ type Worker struct {
 	heldAt    time.Time
 	empty     int64     // footprint before the load, and full after it
 	full      int64     //
+	settled   int64     // footprint after the first job: what a job needs is part of the start
 	factor    float64   // footprint over the size of the weight files, measured; 0 not yet
 	idleSince time.Time // warm without an attempt
 	unloaded  time.Time // when the worker said so; its memory may still be on the way back
@@ -236,7 +239,7 @@ func (w *Worker) spawn() {
 	w.seq = 0
 	w.end, w.ladder, w.reason, w.modelDir = ending{}, nil, nil, ""
 	w.tail, w.trace, w.parts.rss = &tail{}, trace{}, 0
-	w.empty, w.full, w.doubt, w.unloaded = 0, 0, doubt{}, time.Time{}
+	w.empty, w.full, w.settled, w.doubt, w.unloaded = 0, 0, 0, doubt{}, time.Time{}
 	nonce := newNonce()
 	p := &process{gen: w.gen, nonce: nonce, limits: w.limits, probe: w.probe, out: w.inbox.put, tail: w.tail, log: w.log,
 		secret: w.secrets.clean}
@@ -302,6 +305,10 @@ func (w *Worker) ended(d death) {
 		wait = pause(w.breaker.row, w.limits.Restart, w.cfg.Chance())
 		w.clear()
 	}
+	phase := ""
+	if w.attempt != nil && w.attempt.begun {
+		phase = string(w.attempt.phase)
+	}
 	died := Died{Generation: w.gen, Err: v.err, Wanted: d.wanted, Footprint: w.trace.bytes()}
 	if a := w.attempt; a != nil && (a.begun || open || w.closing) {
 		died.Job, died.Attempt, died.Begun = a.plan.Job, a.plan.Attempt, a.begun
@@ -310,6 +317,9 @@ func (w *Worker) ended(d death) {
 	w.cfg.Log.Info("worker ended", "generation", w.gen, "job", died.Job, "wanted", d.wanted, "err", v.err)
 	defer func() { w.cfg.Emit(died) }()
 	w.ready = time.Time{}
+	if !d.wanted && !w.closing {
+		defer func() { w.report(d, v, phase) }() // before the event: whoever hears of it finds the report
+	}
 	switch {
 	case w.closing:
 		w.step(sigRest)
