@@ -17,7 +17,7 @@ import (
 // The names of these tests carry the numbers of the fault table in the design (supervision.md B).
 
 func TestFault01_KilledWorkerIsRetriedOnce(t *testing.T) {
-	s := st.New(t, st.Script("at step 2 in gen 1: kill"))
+	s := st.Fault(t, st.Script("at step 2 in gen 1: kill"))
 	j := st.WaitEnd(t, s, st.Submit(t, s, "make it sepia").ID)
 	if j.State != job.Succeeded || j.Attempt != 2 {
 		t.Fatalf("ended as %s after attempt %d: %+v", j.State, j.Attempt, j.Error)
@@ -28,7 +28,7 @@ func TestFault01_KilledWorkerIsRetriedOnce(t *testing.T) {
 }
 
 func TestFault16_CleanExitInTheMiddleIsACrash(t *testing.T) {
-	s := st.New(t, st.Script("at step 2 in gen 1: exit 0"))
+	s := st.Fault(t, st.Script("at step 2 in gen 1: exit 0"))
 	j := st.WaitEnd(t, s, st.Submit(t, s, "make it sepia").ID)
 	if j.State != job.Succeeded || j.Attempt != 2 {
 		t.Fatalf("ended as %s after attempt %d: %+v", j.State, j.Attempt, j.Error)
@@ -39,7 +39,7 @@ func TestFault17_WrongHashIsNoSuccess(t *testing.T) {
 	for _, how := range []string{"wronghash", "missing"} {
 		t.Run(how, func(t *testing.T) {
 			home := t.TempDir()
-			s := st.New(t, st.Home(home))
+			s := st.Fault(t, st.Home(home))
 			j := st.WaitEnd(t, s, st.Submit(t, s, "fake: at result: "+how).ID)
 			if j.State != job.Failed || j.Error.Code != job.CodeInternal || j.Attempt != 2 || j.Result != nil {
 				t.Fatalf("ended as %s after attempt %d: %+v", j.State, j.Attempt, j.Error)
@@ -55,7 +55,7 @@ func TestFault17_WrongHashIsNoSuccess(t *testing.T) {
 }
 
 func TestFault18_LateEventsAreDropped(t *testing.T) {
-	s := st.New(t)
+	s := st.Fault(t)
 	j := st.WaitEnd(t, s, st.Submit(t, s, "fake: at step 2: stale").ID)
 	if j.State != job.Succeeded || j.Attempt != 1 || j.Steps != 3 {
 		t.Fatalf("ended as %+v", j)
@@ -63,7 +63,7 @@ func TestFault18_LateEventsAreDropped(t *testing.T) {
 }
 
 func TestFault31_PoisonIsParkedAndTheQueueGoesOn(t *testing.T) {
-	s := st.New(t)
+	s := st.Fault(t)
 	bad := st.Submit(t, s, "fake: at step 1: kill")
 	good := st.Submit(t, s, "make it sepia")
 	j := st.WaitEnd(t, s, bad.ID)
@@ -77,7 +77,7 @@ func TestFault31_PoisonIsParkedAndTheQueueGoesOn(t *testing.T) {
 }
 
 func TestFault33_CancelWhileQueued(t *testing.T) {
-	s := st.New(t)
+	s := st.Fault(t)
 	first := st.Submit(t, s, "fake: at step 1: wait /nowhere")
 	second := st.Submit(t, s, "make it sepia")
 	j, err := s.Cancel(t.Context(), second.ID)
@@ -93,14 +93,14 @@ func TestFault33_CancelWhileQueued(t *testing.T) {
 }
 
 func TestFault34_CancelDuringLoad(t *testing.T) {
-	s := st.New(t, st.Script("load takes 60000ms"))
+	s := st.Fault(t, st.Script("load takes 60000ms"))
 	j := st.Submit(t, s, "make it sepia")
 	st.WaitJob(t, s, j.ID, "load", func(j job.Job) bool { return j.Phase == job.Loading && s.State().Worker.State == "loading" })
 	cancelNow(t, s, j.ID)
 }
 
 func TestFault35_CancelInEveryPhase(t *testing.T) {
-	s := st.New(t)
+	s := st.Fault(t)
 	for _, phase := range []job.Phase{job.Encode, job.Denoise, job.Decode, job.Save} {
 		t.Run(string(phase), func(t *testing.T) {
 			j := st.Submit(t, s, "fake: at "+string(phase)+": wait /nowhere")
@@ -111,7 +111,19 @@ func TestFault35_CancelInEveryPhase(t *testing.T) {
 			}
 		})
 	}
-	// 38: the next job is not poisoned by the old cancel.
+}
+
+// A job after a cancel is not stopped by it, nor by one that came for a job that had ended.
+func TestFault38_TheNextJobIsNotPoisonedByACancel(t *testing.T) {
+	s := st.Fault(t)
+	for range 3 {
+		held := st.Submit(t, s, "fake: at step 2: wait /nowhere")
+		st.WaitJob(t, s, held.ID, "step 1", func(j job.Job) bool { return j.Step == 1 })
+		cancelNow(t, s, held.ID)
+		if _, err := s.Cancel(t.Context(), held.ID); err != nil {
+			t.Error(err)
+		}
+	}
 	if j := st.WaitEnd(t, s, st.Submit(t, s, "make it sepia").ID); j.State != job.Succeeded {
 		t.Errorf("the job after the cancels is %s: %+v", j.State, j.Error)
 	}
@@ -131,7 +143,7 @@ func cancelNow(t *testing.T, s *supervisor.Supervisor, id job.ID) {
 }
 
 func TestFault36_CancelRacesCompletion(t *testing.T) {
-	s := st.New(t)
+	s := st.Fault(t)
 	for range 10 {
 		j := st.Submit(t, s, "make it sepia")
 		st.WaitJob(t, s, j.ID, "save", func(j job.Job) bool { return j.Phase == job.Save || j.State.Terminal() })
@@ -146,7 +158,7 @@ func TestFault36_CancelRacesCompletion(t *testing.T) {
 }
 
 func TestFault37_CancelTwiceAndUnknown(t *testing.T) {
-	s := st.New(t)
+	s := st.Fault(t)
 	j := st.Submit(t, s, "fake: at step 1: wait /nowhere")
 	for range 2 {
 		if _, err := s.Cancel(t.Context(), j.ID); err != nil {
@@ -197,8 +209,8 @@ func submitSteps(t *testing.T, s *supervisor.Supervisor, prompt string, steps in
 	return j.ID
 }
 
-func TestQueue_WaitsWhileTheEnvironmentIsBroken(t *testing.T) {
-	s := st.New(t, st.Script("at hello in gen 1: exit 66"))
+func TestFault19_BrokenEnvironmentPausesTheQueue(t *testing.T) {
+	s := st.Fault(t, st.Script("at hello in gen 1: exit 66"))
 	j := st.Submit(t, s, "make it sepia")
 	st.Until(t, s, "a broken worker", func() bool { return s.State().Worker.State == string(worker.Broken) })
 	if len(s.Ready()) == 0 {

@@ -41,7 +41,7 @@ var mayImport = map[string]string{
 		"supervisor/picture supervisor/host supervisor/watch supervisor/worker",
 	// 4
 	"supervisor/supervisortest": "supervisor supervisor/job supervisor/event supervisor/store supervisor/model " +
-		"supervisor/worker supervisor/worker/fakeworker",
+		"supervisor/host supervisor/worker supervisor/worker/fakeworker",
 	"api": "supervisor supervisor/job supervisor/event supervisor/store supervisor/model supervisor/config " +
 		"supervisor/doctor supervisor/preflight supervisor/picture web",
 }

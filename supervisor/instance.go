@@ -13,11 +13,15 @@ import (
 	"time"
 
 	"github.com/shirou/gopsutil/v3/process"
+
+	"qie/supervisor/host"
 )
 
 const (
 	staleGrace = 5 * time.Second
 	stalePoll  = 20 * time.Millisecond
+
+	envNonce = "QIE_NONCE"
 )
 
 // instance is this program's hold on the data folder. The lock is what counts: the system lets it go with the process.
@@ -26,6 +30,7 @@ type instance struct {
 	lock *os.File
 	path string // instance.json
 	file string // worker.json
+	born string // nonces: of every worker since the last sweep, written before it is started
 
 	mu     sync.Mutex
 	facts  instanceFacts
@@ -58,7 +63,7 @@ func openInstance(home, boot string) (*instance, error) {
 		return nil, fmt.Errorf("open the lock: %w", err)
 	}
 	i := &instance{lock: lock, path: filepath.Join(run, "instance.json"), file: filepath.Join(run, "worker.json"),
-		nonces: map[int64]string{}}
+		born: filepath.Join(run, "nonces"), nonces: map[int64]string{}}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = lock.Close()
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
@@ -100,6 +105,45 @@ func (i *instance) nonce(generation int64, nonce string) {
 	defer i.mu.Unlock()
 	clear(i.nonces)
 	i.nonces[generation] = nonce
+	if file, err := os.OpenFile(i.born, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err == nil {
+		_, _ = file.WriteString(nonce + "\n")
+		_ = file.Close()
+	}
+}
+
+// sweep ends what earlier workers of this data folder left behind, also a process that made itself a session of its
+// own, and tells which. The nonce in the environment proves whose it is; it was drawn for this folder's workers only.
+func (i *instance) sweep(log *slog.Logger) (ended []host.Named) {
+	data, err := os.ReadFile(i.born)
+	if err != nil {
+		return nil
+	}
+	nonces := map[string]bool{}
+	for nonce := range strings.FieldsSeq(string(data)) {
+		nonces[nonce] = true
+	}
+	for _, p := range host.WithEnv(envNonce, nonces) {
+		still := func() bool {
+			for _, q := range host.WithEnv(envNonce, map[string]bool{p.Env: true}) {
+				if q.PID == p.PID {
+					return true
+				}
+			}
+			return false
+		}
+		log.Warn("a process that an earlier worker left behind is ended", "pid", p.PID, "name", p.Name)
+		if !host.End(p.PID, staleGrace, still) {
+			log.Error("it cannot be ended", "pid", p.PID)
+			continue
+		}
+		ended = append(ended, p)
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if len(i.nonces) == 0 { // no worker of this run yet
+		_ = os.Remove(i.born)
+	}
+	return ended
 }
 
 // workerSeen writes down a new worker process.
@@ -165,7 +209,7 @@ func sameProcess(w workerFacts) bool {
 		return true // not readable here (macOS); pid and start time agree
 	}
 	for _, e := range env {
-		if nonce, ok := strings.CutPrefix(e, "QIE_NONCE="); ok {
+		if nonce, ok := strings.CutPrefix(e, envNonce+"="); ok {
 			return nonce == w.Nonce
 		}
 	}

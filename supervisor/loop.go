@@ -31,6 +31,7 @@ type entry struct {
 	ready    time.Time // since when it could have started, but for the worker
 	spent    time.Duration
 	result   *worker.Finished // stated by the worker, being verified
+	profile  string           // memory profile of the next attempt; empty is the first
 }
 
 // request is a question to the loop.
@@ -148,7 +149,7 @@ func (s *Supervisor) take(v any) {
 			if e.Err.Code == job.CodeNaNOutput { // what led there must not lead there again
 				s.store.RemoveFile(e.Job, store.CheckpointFile)
 			}
-			s.settle(row, sched.AfterError(row.Job.State, row.record(), e.Err), e.Err)
+			s.settle(row, sched.AfterError(row.Job.State, row.record(), e.Err, row.lower()), e.Err)
 		}
 	case worker.Canceled:
 		if row := s.current(e.Job, e.Attempt); row != nil && row.result == nil {
@@ -156,6 +157,8 @@ func (s *Supervisor) take(v any) {
 		}
 	case worker.Died:
 		s.died(e)
+	case worker.Noticed:
+		s.Notice(e.Notice)
 	}
 }
 
@@ -170,6 +173,12 @@ func (s *Supervisor) current(id job.ID, attempt int) *entry {
 }
 
 func (e *entry) record() sched.Record { return sched.Record{Deaths: e.Deaths, Errors: e.Errors} }
+
+// lower is the memory profile that a lack of memory goes to; empty without one.
+func (e *entry) lower() string {
+	lower, _ := plan.Lower(e.profile)
+	return lower
+}
 
 // dispatch starts what comes next.
 func (s *Supervisor) dispatch() {
@@ -199,7 +208,7 @@ func (s *Supervisor) start(w *worker.Worker, row *entry, attempt int) {
 		return
 	}
 	id := row.Job.ID
-	p.Job, p.Attempt = id, attempt
+	p.Job, p.Attempt, p.Profile = id, attempt, row.profile
 	dir := s.store.Dir(id)
 	for n := range row.Job.Images {
 		p.Images = append(p.Images, dir+"/"+store.InputFile(n+1))
@@ -209,7 +218,8 @@ func (s *Supervisor) start(w *worker.Worker, row *entry, attempt int) {
 	status := w.Status()
 	now := s.cfg.Now()
 	row.key = status.Device + " " + p.Key()
-	row.estimate = plan.NewEstimate(s.paces[row.key], p.Steps, status.Model != spec.ID || !loaded(status.State))
+	p.Pace = s.paces[row.key]
+	row.estimate = plan.NewEstimate(p.Pace, p.Steps, status.Model != spec.ID || !loaded(status.State))
 	row.phase, row.phaseAt, row.result, row.spent = job.Loading, begin, nil, 0
 	row.attempt = &store.Attempt{Attempt: attempt, Generation: status.Generation, Started: now}
 	j := &row.Job
@@ -389,6 +399,11 @@ func (s *Supervisor) settle(row *entry, v sched.Verdict, why *job.Error) {
 	row.result = nil
 	s.log.Info("attempt ended", "job", row.Job.ID, "attempt", row.Job.Attempt, "requeue", v.Requeue, "err", why)
 	switch {
+	case v.Requeue && v.Profile != "":
+		row.profile = v.Profile
+		row.Job.Notices = noticed(row.Job.Notices, job.Notice{Code: "less_memory",
+			Message: "memory ran out in the first try (" + why.Message + "); it was started again with less memory"})
+		s.requeue(row, why)
 	case v.Requeue:
 		row.Job.Notices = noticed(row.Job.Notices, job.Notice{Code: "retried",
 			Message: "the first try ended early (" + why.Message + "); it was started again"})
@@ -415,12 +430,12 @@ func (s *Supervisor) died(e worker.Died) {
 	if why == nil {
 		why = job.Errorf(job.CodeWorkerDied, "the worker ended")
 	}
-	if s.ctx.Err() != nil || e.Wanted {
-		// We ended it: a restart by a person, or the end of this program. Not the job's fault.
+	if s.ctx.Err() != nil || e.Wanted || !e.Begun {
+		// We ended it (a restart by a person, or the end of this program), or it had not begun. Not the job's fault.
 		s.requeue(row, why)
 		return
 	}
-	s.settle(row, sched.AfterDeath(row.Job.State, row.record(), why), why)
+	s.settle(row, sched.AfterDeath(row.Job.State, row.record(), why, row.lower()), why)
 }
 
 func (s *Supervisor) workerChanged(status event.Worker) {

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"sync"
@@ -25,6 +26,10 @@ const previewSide = 384
 func (s *Supervisor) provision() {
 	defer s.parts.Done()
 	s.instance.endStaleWorker(s.log)
+	for _, p := range s.instance.sweep(s.log) {
+		s.Notice(job.Notice{Code: "leftover_ended", Message: fmt.Sprintf("a process that an earlier worker had left behind "+
+			"was ended: %s (process %d)", p.Name, p.PID)})
+	}
 	var both sync.WaitGroup
 	both.Go(s.provideModel)
 	both.Go(s.provideWorker)
@@ -76,6 +81,9 @@ func (s *Supervisor) provideWorker() {
 	}
 	if cfg.LogFile == "" {
 		cfg.LogFile = filepath.Join(s.cfg.Home, "logs", "worker.log")
+	}
+	if cfg.CrashDir == "" {
+		cfg.CrashDir = filepath.Dir(cfg.LogFile)
 	}
 	if cfg.PreviewSide == 0 {
 		cfg.PreviewSide = previewSide

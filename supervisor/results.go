@@ -99,7 +99,7 @@ func (s *Supervisor) copyOut(id job.ID) error {
 // finish ends a job whose result was read back.
 func (s *Supervisor) finish(row *entry, v verified) {
 	if v.Err != nil {
-		s.settle(row, sched.AfterError(row.Job.State, row.record(), v.Err), v.Err)
+		s.settle(row, sched.AfterError(row.Job.State, row.record(), v.Err, row.lower()), v.Err)
 		return
 	}
 	e := row.result

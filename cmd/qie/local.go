@@ -24,6 +24,7 @@ import (
 	"qie/supervisor/job"
 	"qie/supervisor/model"
 	"qie/supervisor/python"
+	"qie/supervisor/worker"
 	"qie/web"
 )
 
@@ -90,6 +91,7 @@ func (a *app) startLocal(ctx context.Context, o serverOptions) (*local, error) {
 	cfg := supervisor.Config{
 		Home: a.cfg.Home, JobsDir: a.cfg.JobsDir, Version: version(), Device: a.cfg.Device, Host: a.cfg.Host, OutputFolder: a.cfg.OutputFolder,
 		ProvideModel: a.modelDir, Log: log,
+		Worker: worker.Config{MemoryOverride: a.cfg.MemoryOverride, Limits: worker.Limits{Idle: a.cfg.IdleUnload}},
 		ProvideWorker: func(ctx context.Context, report func(string)) (supervisor.CommandFunc, error) {
 			if o.idle {
 				<-ctx.Done()

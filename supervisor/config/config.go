@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pelletier/go-toml/v2"
 
@@ -37,6 +38,10 @@ type Config struct {
 	Model, Device             string
 	HFEndpoint, HFToken       string
 	InputFolder, OutputFolder string
+	// IdleUnload is how long weights stay in memory without a job; below 0 is for ever.
+	IdleUnload time.Duration
+	// MemoryOverride loads a model also when it needs nearly all memory.
+	MemoryOverride bool
 
 	// Notices explain what was understood in another way than written.
 	Notices []job.Notice
@@ -56,6 +61,7 @@ var defaults = map[string]string{
 	"QIE_HOME": "~/qwen-image-editor", "HF_HOME": "$QIE_HOME/huggingface_cache", "JOBS_DIR": "$QIE_HOME/jobs",
 	"HOST": "127.0.0.1", "PORT": "8000", "QIE_TOKEN": "", "QIE_ORIGINS": "", "QIE_MODEL": "", "QIE_DEVICE": "auto",
 	"HF_ENDPOINT": "", "HF_TOKEN": "", "INPUT_FOLDER": "", "OUTPUT_FOLDER": "",
+	"QIE_IDLE_UNLOAD": "10", "QIE_MEMORY_OVERRIDE": "0",
 }
 
 // aliases are the original program's names; known are its settings that qie has no use for.
@@ -222,6 +228,16 @@ func (l *loader) understand(home string) (Config, error) {
 	c.Device = l.get("QIE_DEVICE").Value
 	if !slices.Contains([]string{"auto", "mps", "cuda", "cpu"}, c.Device) {
 		return Config{}, bad("QIE_DEVICE", "auto, mps, cuda or cpu")
+	}
+	minutes, err := strconv.ParseFloat(l.get("QIE_IDLE_UNLOAD").Value, 64)
+	if err != nil || !(minutes >= 0 && minutes <= 1e6) {
+		return Config{}, bad("QIE_IDLE_UNLOAD", "minutes without a job before the model leaves memory; 0 is never")
+	}
+	if c.IdleUnload = time.Duration(minutes * float64(time.Minute)); c.IdleUnload == 0 {
+		c.IdleUnload = -1
+	}
+	if c.MemoryOverride, err = strconv.ParseBool(l.get("QIE_MEMORY_OVERRIDE").Value); err != nil {
+		return Config{}, bad("QIE_MEMORY_OVERRIDE", "1 or 0")
 	}
 	c.Token, c.Model = l.get("QIE_TOKEN").Value, l.get("QIE_MODEL").Value
 	c.HFEndpoint, c.HFToken = l.get("HF_ENDPOINT").Value, l.get("HF_TOKEN").Value

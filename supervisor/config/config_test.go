@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestPrecedence(t *testing.T) {
@@ -49,7 +50,8 @@ func TestPrecedence(t *testing.T) {
 }
 
 func TestNotUnderstood(t *testing.T) {
-	for _, pair := range []string{"PORT=eighty", "PORT=70000", "QIE_DEVICE=gpu", "QIE_ORIGINS=*", "HOST=my host", "QIE_TOKEN=short",
+	for _, pair := range []string{"PORT=eighty", "PORT=70000", "QIE_DEVICE=gpu", "QIE_IDLE_UNLOAD=soon",
+		"QIE_IDLE_UNLOAD=-1", "QIE_IDLE_UNLOAD=NaN", "QIE_MEMORY_OVERRIDE=perhaps", "QIE_ORIGINS=*", "HOST=my host", "QIE_TOKEN=short",
 		"JOBS_DIR=~other/jobs"} {
 		_, err := Load(Sources{Env: []string{"QIE_HOME=" + t.TempDir(), pair}, HomeDir: t.TempDir()})
 		key, _, _ := strings.Cut(pair, "=")
@@ -63,5 +65,14 @@ func TestNotUnderstood(t *testing.T) {
 	}
 	if _, err := Load(Sources{Env: []string{"QIE_HOME=" + home}}); err == nil || !strings.Contains(err.Error(), "prot") {
 		t.Errorf("unknown key: %v", err)
+	}
+}
+
+func TestIdleUnload(t *testing.T) {
+	for text, want := range map[string]time.Duration{"": 10 * time.Minute, "0": -1, "0.5": 30 * time.Second} {
+		c, err := Load(Sources{Env: []string{"QIE_HOME=" + t.TempDir(), "QIE_IDLE_UNLOAD=" + text}})
+		if err != nil || c.IdleUnload != want || c.MemoryOverride {
+			t.Errorf("%q is %v, %v", text, c.IdleUnload, err)
+		}
 	}
 }

@@ -44,7 +44,7 @@ func Make(r job.Recipe, images []job.Image, spec model.Spec, seed int64) (Plan, 
 		return Plan{}, err
 	}
 	p := Plan{
-		ModelID: spec.ID, ModelDir: spec.Dir, Prompt: r.Prompt, NegativePrompt: r.NegativePrompt,
+		ModelID: spec.ID, ModelDir: spec.Dir, WeightBytes: spec.Bytes, Prompt: r.Prompt, NegativePrompt: r.NegativePrompt,
 		// What the person wrote comes first, then the preset, then the model's default.
 		Steps:        cmp.Or(r.Steps, preset.Steps, spec.DefaultSteps, 1),
 		TrueCFGScale: cmp.Or(r.TrueCFGScale, preset.CFG, max(spec.DefaultCFG, 1)),

@@ -10,6 +10,12 @@ type Plan struct {
 
 	ModelID  string
 	ModelDir string
+	// Profile is how much memory the attempt may take; empty is ProfileResident.
+	Profile string
+	// WeightBytes is the size of the model's weight files.
+	WeightBytes int64
+	// Pace is what was measured here for such plans: how long a silent worker may take.
+	Pace Pace
 
 	Prompt         string
 	NegativePrompt string

@@ -74,7 +74,8 @@ func TestEnv_BuildsOnceAndLinksTheSource(t *testing.T) {
 	}
 }
 
-func TestEnv_FailedBuildIsNotReadyAndTheNextOneIs(t *testing.T) {
+// Rows 20 and 21: a build that was cut off is not ready, the next one is, and a lost interpreter is built again.
+func TestFault21_FailedBuildIsNotReadyAndTheNextOneIs(t *testing.T) {
 	e, tools := testEnv(t)
 	offline := filepath.Join(tools, "offline")
 	if err := os.WriteFile(offline, nil, 0o600); err != nil {

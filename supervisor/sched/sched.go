@@ -67,12 +67,15 @@ type Record struct {
 // Verdict is what becomes of a job after an attempt without a result.
 type Verdict struct {
 	Requeue bool // at the head
+	// Profile is the memory profile of the next attempt; empty keeps the one it had.
+	Profile string
 	Failure *job.Error
 	Record  Record
 }
 
-// AfterDeath judges a job whose worker process died under it: the first death costs a retry, the second parks it.
-func AfterDeath(state job.State, r Record, why *job.Error) Verdict {
+// AfterDeath judges a job whose worker process died under it: the first death costs a retry, the second parks it. lower
+// is the next memory profile down, empty when there is none.
+func AfterDeath(state job.State, r Record, why *job.Error, lower string) Verdict {
 	if state == job.Canceling {
 		return Verdict{Record: r}
 	}
@@ -89,20 +92,35 @@ func AfterDeath(state job.State, r Record, why *job.Error) Verdict {
 	if why.Code != job.CodeWorkerDied && !why.Code.Retryable() {
 		return Verdict{Record: r, Failure: why}
 	}
+	if memory(why) {
+		// Without a lower plan the same one is tried once more: a kill by the system has other programs in it as well.
+		return Verdict{Requeue: true, Profile: lower, Record: r}
+	}
 	return Verdict{Requeue: true, Record: r}
 }
 
-// AfterError judges a job that ended with a typed error while the worker lives on.
-func AfterError(state job.State, r Record, why *job.Error) Verdict {
+// AfterError judges a job that ended with a typed error while the worker lives on. One that says that memory does not
+// suffice is certain, so the same plan is not tried again: the next one down is, once, or the job ends and says so.
+func AfterError(state job.State, r Record, why *job.Error, lower string) Verdict {
 	if state == job.Canceling {
 		return Verdict{Record: r, Failure: why}
 	}
 	r.Errors++
-	if why.Code.Retryable() && r.Errors < errorsMax && r.Deaths == 0 {
+	again := why.Code.Retryable() && r.Errors < errorsMax && r.Deaths == 0
+	switch {
+	case !again:
+		return Verdict{Record: r, Failure: why}
+	case !memory(why):
 		return Verdict{Requeue: true, Record: r}
+	case lower != "":
+		return Verdict{Requeue: true, Profile: lower, Record: r}
 	}
-	return Verdict{Record: r, Failure: why}
+	failure := *why
+	failure.Message += "; this model has no plan that needs less memory"
+	return Verdict{Record: r, Failure: &failure}
 }
+
+func memory(why *job.Error) bool { return why.Code == job.CodeOOMLoad || why.Code == job.CodeOOMRun }
 
 // AfterRestart judges a job that the supervisor finds active when it starts: its own death is not the job's fault.
 func AfterRestart(state job.State) (requeue bool) { return state != job.Canceling }

@@ -14,6 +14,21 @@ type queue struct {
 	view    View
 	records map[job.ID]Record
 	ended   map[job.ID]string
+	profile map[job.ID]string
+	ladder  []string // memory profiles below the first
+}
+
+func (q *queue) lower(id string) string {
+	at := 0
+	for i, p := range q.ladder {
+		if p == q.profile[job.ID(id)] {
+			at = i + 1
+		}
+	}
+	if at < len(q.ladder) {
+		return q.ladder[at]
+	}
+	return ""
 }
 
 func (q *queue) item(id string) *Item {
@@ -45,6 +60,9 @@ func (q *queue) step(id string, step job.Step, code job.Code) error {
 
 func (q *queue) settle(id string, v Verdict) error {
 	q.records[job.ID(id)] = v.Record
+	if v.Profile != "" {
+		q.profile[job.ID(id)] = v.Profile
+	}
 	if v.Failure != nil {
 		return q.step(id, job.StepFail, v.Failure.Code)
 	}
@@ -67,6 +85,14 @@ func (q *queue) play(words []string) error {
 	case "ready", "broken":
 		q.view.Ready = words[0] == "ready"
 		return nil
+	case "profiles":
+		q.ladder = words[1:]
+		return nil
+	case "profile":
+		if got := q.profile[job.ID(id)]; got != words[2] {
+			return fmt.Errorf("job %s has profile %q", id, got)
+		}
+		return nil
 	case "accept":
 		return q.step(id, job.StepAccept, "")
 	case "succeed":
@@ -75,10 +101,10 @@ func (q *queue) play(words []string) error {
 		return q.step(id, job.StepCancel, "")
 	case "die":
 		why := &job.Error{Code: job.Code(words[2]), Message: "scripted"}
-		return q.settle(id, AfterDeath(q.item(id).State, q.records[job.ID(id)], why))
+		return q.settle(id, AfterDeath(q.item(id).State, q.records[job.ID(id)], why, q.lower(id)))
 	case "error":
 		why := &job.Error{Code: job.Code(words[2]), Message: "scripted"}
-		return q.settle(id, AfterError(q.item(id).State, q.records[job.ID(id)], why))
+		return q.settle(id, AfterError(q.item(id).State, q.records[job.ID(id)], why, q.lower(id)))
 	case "ended":
 		if got, want := q.ended[job.ID(id)], strings.Join(words[2:], " "); got != want {
 			return fmt.Errorf("job %s ended as %q, want %q", id, got, want)
@@ -113,7 +139,8 @@ func TestScenarios(t *testing.T) {
 	for _, scenario := range strings.Split(string(text), "\nscenario ")[1:] {
 		name, lines, _ := strings.Cut(scenario, "\n")
 		t.Run(name, func(t *testing.T) {
-			q := &queue{records: map[job.ID]Record{}, ended: map[job.ID]string{}}
+			q := &queue{records: map[job.ID]Record{}, ended: map[job.ID]string{},
+				profile: map[job.ID]string{}}
 			for _, line := range strings.Split(lines, "\n") {
 				if line == "" {
 					continue

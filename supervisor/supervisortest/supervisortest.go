@@ -54,8 +54,10 @@ func Model(dir string) Option {
 func Config(t testing.TB, options ...Option) supervisor.Config {
 	t.Helper()
 	cfg := supervisor.Config{Version: "test", Device: "cpu", Host: "127.0.0.1", ProvideWorker: worksWith(""),
-		Worker: worker.Config{Limits: worker.Limits{Restart: 10 * time.Millisecond, Term: time.Second,
-			Shutdown: 2 * time.Second}}}
+		Worker: worker.Config{Guard: fakeworker.Guard, Limits: worker.Limits{Restart: 10 * time.Millisecond, Term: time.Second,
+			Shutdown: 2 * time.Second,
+			// Tests that kill often are not about the breaker; those that are set its numbers.
+			Early: 1 << 20, Crashes: 1 << 20, OOMs: 1 << 20}}}
 	for _, o := range options {
 		o(&cfg)
 	}

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"sync"
+	"time"
 
 	"qie/supervisor/event"
 	"qie/supervisor/job"
@@ -66,11 +67,21 @@ func (w *Worker) Cancel(ctx context.Context, id job.ID) error {
 			return nil
 		}
 		w.step(sigCancel)
+		rest := w.pulse.rest(time.Now(), a.phase)
 		if w.send(a, cancelMessage) {
-			w.climb(cancelLadder(w.limits, w.pulse.stepMean))
+			w.reason = fault(job.CodeCanceled, "stopping; what is being computed ends "+about(rest), "")
+			w.climb(cancelLadder(w.limits, cancelWait(w.limits, w.pulse.stepMean, rest,
+				time.Duration(w.parts.loadS*float64(time.Second)))))
 		}
 		return nil
 	})
+}
+
+func about(rest time.Duration) string {
+	if rest < time.Second {
+		return "at once"
+	}
+	return "in about " + words(rest)
 }
 
 // Unload drops the weights of an idle worker.
@@ -79,12 +90,16 @@ func (w *Worker) Unload(ctx context.Context) error {
 		if w.attempt != nil {
 			return job.Errorf(job.CodeConflict, "job %s uses the model", w.attempt.plan.Job)
 		}
-		if w.machine.state == Warm {
-			w.step(sigUnload)
-			w.send(nil, unloadMessage)
-		}
+		w.unload()
 		return nil
 	})
+}
+
+func (w *Worker) unload() {
+	if w.machine.state == Warm {
+		w.step(sigUnload)
+		w.send(nil, unloadMessage)
+	}
 }
 
 // Restart ends the process, if there is one, and starts the next at once; a broken worker gets one more try.
@@ -97,7 +112,9 @@ func (w *Worker) Restart(ctx context.Context) error {
 			w.end.wanted = true
 			w.climb(stopLadder(w.limits))
 		default:
-			w.deaths = 0
+			if w.breaker.row = 0; w.machine.state == Broken {
+				w.breaker.halfOpen()
+			}
 			w.spawn()
 			w.publish()
 		}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"qie/supervisor/plan"
 	"qie/supervisor/python"
 	"qie/supervisor/wire"
 	"qie/supervisor/worker/fakeworker"
@@ -146,7 +147,7 @@ func converse(t *testing.T, command func(int64, string) (*exec.Cmd, error)) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.say("a", wire.Load{Model: "demo", Dir: model, Profile: profileResident})
+	c.say("a", wire.Load{Model: "demo", Dir: model, Profile: plan.ProfileResident})
 	hear[wire.Loaded](c, "a")
 
 	request := wire.Generate{Prompt: "make it sepia", Steps: 2, TrueCFGScale: 1, Seed: 3, LoRAs: []wire.LoRA{}, Images: []string{photo(t, dir)},
@@ -171,7 +172,7 @@ func converse(t *testing.T, command func(int64, string) (*exec.Cmd, error)) {
 	}
 
 	// The old cancel does not poison the next one, and a repeated load is no work.
-	c.say("c", wire.Load{Model: "demo", Dir: model, Profile: profileResident})
+	c.say("c", wire.Load{Model: "demo", Dir: model, Profile: plan.ProfileResident})
 	hear[wire.Loaded](c, "c")
 	request.ResultPath = filepath.Join(dir, "c.png")
 	c.say("c", request)

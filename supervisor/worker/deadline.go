@@ -18,6 +18,16 @@ const publishEvery = 500 * time.Millisecond
 
 // silence gives when beats and work become overdue; zero times are never.
 func (w *Worker) silence() (beat, work time.Time) {
+	if w.power.paused {
+		return beat, work // it is silent because we stopped it
+	}
+	defer func() {
+		for _, t := range []*time.Time{&beat, &work} {
+			if !t.IsZero() && t.Before(w.power.grace) {
+				*t = w.power.grace
+			}
+		}
+	}()
 	state, suspect := w.machine.state, w.machine.state == Suspect
 	if suspect {
 		state = w.machine.before
@@ -29,7 +39,7 @@ func (w *Worker) silence() (beat, work time.Time) {
 	if w.attempt != nil {
 		phase = w.attempt.phase
 	}
-	limit := budget(w.limits, state, phase, w.pulse.stepMean)
+	limit := budget(w.limits, state, phase, w.pulse)
 	if limit == 0 && suspect {
 		limit = w.limits.Step
 	}
@@ -53,8 +63,17 @@ func (w *Worker) untilDue(now time.Time) time.Duration {
 	sooner(beat)
 	sooner(work)
 	sooner(w.guardAt)
-	if w.machine.state == Backoff {
+	if w.waitsForStart() {
 		sooner(w.backoffAt)
+	}
+	sooner(w.cleared.next)
+	sooner(w.power.next)
+	sooner(w.idleUntil())
+	if w.machine.state == Suspect {
+		sooner(w.doubt.next)
+	}
+	if w.machine.state == Unloading && !w.unloaded.IsZero() {
+		sooner(w.pulse.heard.Add(w.limits.MemoryPoll))
 	}
 	if len(w.ladder) > 0 {
 		sooner(w.ladderAt)
@@ -71,12 +90,34 @@ func (w *Worker) due(now time.Time) {
 			w.guardAt = now.Add(w.limits.Restart)
 		}
 	}
-	if w.machine.state == Backoff && past(w.backoffAt) {
+	if past(w.cleared.next) {
+		w.look(now)
+	}
+	if w.waitsForStart() && past(w.backoffAt) {
+		if w.machine.state == Broken {
+			w.breaker.halfOpen()
+		}
 		w.spawn()
 		return
 	}
 	for len(w.ladder) > 0 && past(w.ladderAt) {
 		w.climbOne(now)
+	}
+	if past(w.power.next) {
+		w.charge()
+	}
+	if past(w.idleUntil()) {
+		w.cfg.Log.Info("the weights are dropped: no job for long", "generation", w.gen, "limit", w.limits.Idle)
+		w.unload()
+		return
+	}
+	if w.machine.state == Unloading && !w.unloaded.IsZero() && past(w.pulse.heard.Add(w.limits.MemoryPoll)) {
+		w.pulse.listen(now) // so that the next question waits a poll again
+		w.settleUnload(now)
+		return
+	}
+	if w.machine.state == Suspect && past(w.doubt.next) {
+		w.examine()
 	}
 	beat, work := w.silence()
 	if past(work) {
@@ -88,6 +129,16 @@ func (w *Worker) due(now time.Time) {
 		w.suspect()
 	}
 }
+
+// idleUntil is when idle weights are dropped; zero is never.
+func (w *Worker) idleUntil() time.Time {
+	if w.machine.state != Warm || w.attempt != nil || w.limits.Idle < 0 {
+		return time.Time{}
+	}
+	return w.idleSince.Add(w.limits.Idle)
+}
+
+func (w *Worker) waitsForStart() bool { return w.machine.state == Backoff || w.machine.state == Broken }
 
 func (w *Worker) doing() string {
 	switch state := w.machine.state; {
@@ -127,6 +178,7 @@ func (w *Worker) recycle(why *job.Error) {
 
 // climb starts a ladder in place of the one that runs.
 func (w *Worker) climb(rungs []rung) {
+	w.resume()
 	now := time.Now()
 	w.ladder, w.ladderAt = rungs, now.Add(rungs[0].after)
 	for len(w.ladder) > 0 && !now.Before(w.ladderAt) {
@@ -153,13 +205,22 @@ func (w *Worker) climbOne(now time.Time) {
 		if w.attempt != nil && w.attempt.canceling {
 			w.end.wanted = true // a cancel that needs a kill is a cancel, and no crash
 		}
-		signalGroup(w.process.pid, syscall.SIGTERM)
+		w.signal(syscall.SIGTERM)
+		signalGroup(w.process.pid, syscall.SIGCONT) // a stopped process takes no TERM
+	case doDump:
+		w.dump()
 	case doKill:
-		signalGroup(w.process.pid, syscall.SIGKILL)
+		w.signal(syscall.SIGKILL)
 	case doGiveUp:
 		w.reason = fault(job.CodeInternal, "the worker does not end; the system holds it", "restart the computer")
 		w.cfg.Log.Error("the worker does not end after KILL", "generation", w.gen, "pid", w.process.pid)
 	}
+}
+
+// signal sends to the process group and remembers that it was us.
+func (w *Worker) signal(sig syscall.Signal) {
+	w.end.sent = sig
+	w.cfg.kill(w.process.pid, sig)
 }
 
 // halt enters stopping and remembers what was going on.
@@ -203,7 +264,7 @@ func (w *Worker) publish() {
 	if w.reason != nil {
 		s.Reason, s.Hint = w.reason.Message, w.reason.Hint
 	}
-	if w.machine.state == Backoff {
+	if w.waitsForStart() && !w.backoffAt.IsZero() {
 		s.RetryInS = max(w.backoffAt.Sub(now).Seconds(), 0)
 	}
 	w.status.Store(&s)

@@ -75,10 +75,16 @@ type Died struct {
 	Generation int64
 	Job        job.ID
 	Attempt    int
+	Begun      bool       // the worker had begun the attempt; false: it was only held, and is not to blame
 	Err        *job.Error // why, in words
 	Wanted     bool       // we stopped it (stop, unload, cancel ladder)
+	Footprint  []int64    // its last bytes in memory, one a beat, oldest first
 }
 
+// Noticed is something that a person should know and that belongs to no job.
+type Noticed struct{ Notice job.Notice }
+
+func (Noticed) workerEvent()       {}
 func (StatusChanged) workerEvent() {}
 func (Accepted) workerEvent()      {}
 func (Progress) workerEvent()      {}

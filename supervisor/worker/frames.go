@@ -11,6 +11,7 @@ import (
 var (
 	cancelMessage = wire.Cancel{}
 	unloadMessage = wire.Unload{}
+	memMessage    = wire.Mem{}
 )
 
 // take handles what a process said.
@@ -28,6 +29,10 @@ func (w *Worker) take(m message) {
 		if w.end.over++; w.end.over == oversizeMax {
 			w.recycle(fault(job.CodeProtocol, fmt.Sprintf("the worker wrote %d lines that are too long", oversizeMax), hintLog))
 		}
+	case m.look != nil:
+		w.looked(*m.look)
+	case m.battery != nil:
+		w.charged(*m.battery)
 	case m.frame != nil:
 		w.frame(m.frame)
 	case m.eof:
@@ -50,6 +55,7 @@ func (w *Worker) frame(f *wire.Frame) {
 	if w.machine.state == Suspect {
 		w.cfg.Log.Info("the worker answers again", "generation", w.gen)
 		w.step(sigRecover)
+		w.reason, w.doubt = nil, doubt{}
 	}
 	switch msg := f.Msg.(type) {
 	case nil:
@@ -60,9 +66,11 @@ func (w *Worker) frame(f *wire.Frame) {
 		w.becameReady(msg)
 	case *wire.Beat:
 		w.pulse.beat(now, msg.Tick)
-		w.note(func(s *statusParts) { s.rss = msg.Bytes })
+		w.footprint(now, msg.Bytes)
+		w.settleUnload(now)
+		w.replaceCrept()
 	case *wire.MemReport:
-		w.note(func(s *statusParts) { s.rss = msg.Bytes })
+		w.footprint(now, msg.Bytes)
 	case *wire.Log:
 		w.log.line(w.gen, msg.Level, w.secrets.clean(wire.Escape([]byte(msg.Text))))
 	case *wire.Dropped:
@@ -73,14 +81,32 @@ func (w *Worker) frame(f *wire.Frame) {
 		w.end.bye = true
 	case *wire.Pong:
 	case *wire.Unloaded:
-		w.note(func(s *statusParts) { s.rss = msg.Bytes })
-		if w.machine.state == Unloading {
-			w.modelDir = ""
-			w.step(sigCold)
-			w.advance()
+		w.footprint(now, msg.Bytes)
+		if w.machine.state == Unloading && w.unloaded.IsZero() {
+			w.modelDir, w.unloaded = "", now
 		}
+		w.settleUnload(now)
 	default:
 		w.attemptFrame(f, now)
+	}
+}
+
+// settleUnload ends an unload once the memory is back; a worker that keeps it is replaced.
+func (w *Worker) settleUnload(now time.Time) {
+	if w.machine.state != Unloading || w.unloaded.IsZero() {
+		return
+	}
+	switch {
+	case w.freed():
+		w.unloaded, w.full, w.settled, w.empty = time.Time{}, 0, 0, w.parts.rss
+		w.step(sigCold)
+		w.advance()
+	case now.Sub(w.unloaded) >= w.limits.MemoryBack:
+		w.cfg.Log.Warn("an unload did not give the memory back; the worker is replaced", "bytes", w.parts.rss)
+		w.end.wanted = true
+		w.climb(stopLadder(w.limits))
+	default:
+		w.send(nil, memMessage)
 	}
 }
 
@@ -107,10 +133,11 @@ func (w *Worker) becameReady(msg *wire.Ready) {
 		return
 	}
 	w.step(sigReady)
-	w.ready = time.Now()
+	w.ready, w.breaker.early = time.Now(), 0
 	w.note(func(s *statusParts) { s.device, s.dtype, s.torch = msg.Device, msg.DType, msg.Torch })
 	w.cfg.Log.Info("worker ready", "generation", w.gen, "device", msg.Device, "dtype", msg.DType,
 		"import_s", msg.ImportS)
+	w.send(nil, memMessage)
 	w.advance()
 }
 
@@ -138,6 +165,7 @@ func (w *Worker) attemptFrame(f *wire.Frame, now time.Time) {
 		a.phase = job.Encode
 		w.cfg.Emit(Accepted{Job: id, Attempt: attempt})
 	case *wire.Phase:
+		w.pulse.phase(now, a.phase, job.Phase(msg.Phase))
 		a.phase = job.Phase(msg.Phase)
 		w.cfg.Emit(Progress{Job: id, Attempt: attempt, Phase: a.phase, Steps: a.plan.Steps})
 	case *wire.Progress:
@@ -145,6 +173,7 @@ func (w *Worker) attemptFrame(f *wire.Frame, now time.Time) {
 		w.pulse.step(time.Duration(msg.StepS * float64(time.Second)))
 		w.cfg.Emit(Progress{Job: id, Attempt: attempt, Phase: a.phase, Step: msg.Step, Steps: msg.Steps,
 			Fraction: msg.Fraction, StepS: msg.StepS})
+		w.pauseIfLow()
 	case *wire.Resumed:
 		w.cfg.Emit(Resumed{Job: id, Attempt: attempt, Step: msg.Step})
 	case *wire.Preview:
@@ -167,8 +196,10 @@ func (w *Worker) loaded(a *attempt, msg *wire.Loaded) {
 		w.counts.Odd++
 		return
 	}
-	w.modelDir = a.plan.ModelDir
+	w.modelDir, w.loadedAs = a.plan.ModelDir, profileOf(a.plan)
 	w.note(func(s *statusParts) { s.model, s.loadS, s.rss = a.plan.ModelID, msg.Seconds, msg.Bytes })
+	w.full = msg.Bytes
+	w.measured(a.plan)
 	if a.canceling {
 		// The weights were there before the cancel arrived. Nothing was generated, so this is the end of the attempt; a
 		// canceled that is still on its way finds no attempt and is dropped.
@@ -184,7 +215,7 @@ func (w *Worker) settle() {
 	if w.machine.state == Stopping {
 		return // a ladder took over; the exit follows
 	}
-	w.ladder = nil
+	w.ladder, w.reason = nil, nil
 	if w.modelDir == "" {
 		w.step(sigCold)
 		return
@@ -202,16 +233,19 @@ func (w *Worker) finish(msg *wire.Result) {
 	if msg.Unchanged {
 		done.Notices = []job.Notice{{Code: "no_visible_change", Message: "the result shows no visible change"}}
 	}
-	w.deaths = 0
+	w.breaker.finished()
 	w.settle()
 	w.drop()
 	w.cfg.Emit(done)
+	w.settledIn()
+	w.replaceCrept()
 }
 
 func (w *Worker) stopped(a *attempt, phase job.Phase) {
 	w.settle()
 	w.drop()
 	w.cfg.Emit(Canceled{Job: a.plan.Job, Attempt: a.plan.Attempt, Phase: phase})
+	w.replaceCrept()
 }
 
 func (w *Worker) failed(msg *wire.Error) {

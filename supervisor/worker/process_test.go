@@ -6,15 +6,19 @@ import (
 	"errors"
 	"image/png"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"qie/supervisor/job"
+	"qie/supervisor/worker/fakeworker"
 )
 
 func TestWorker_MakesAPicture(t *testing.T) {
@@ -80,7 +84,7 @@ func TestWorker_AnotherModelIsLoaded(t *testing.T) {
 }
 
 // Fault 1: the death shows at once, the next worker takes the next job.
-func TestWorker_KilledInAStepIsNoticedAtOnce(t *testing.T) {
+func TestFault01_KillIsNoticedAtOnce(t *testing.T) {
 	r := newRig(t, "step takes 5ms; at step 2: stall")
 	p := r.start(r.plan("x"))
 	r.step(p)
@@ -109,7 +113,6 @@ func TestWorker_CrashThenTheNextJobSucceeds(t *testing.T) {
 		{"kill in a step", "at step 2 in gen 1: kill", job.CodeWorkerDied, "SIGKILL"},
 		{"exit 0 in the middle is no success", "at step 2 in gen 1: exit 0", job.CodeWorkerDied, "without a result"},
 		{"exit 1", "at step 1 in gen 1: say boom; at step 1 in gen 1: exit 1", job.CodeWorkerDied, "exit code 1: boom"},
-		{"half a line, then death", "at result in gen 1: half", job.CodeWorkerDied, "SIGKILL"},
 		{"kill while loading", "at load in gen 1: kill", job.CodeWorkerDied, "SIGKILL"},
 		{"out of memory", "at step 1 in gen 1: fatal oom_run 71", job.CodeOOMRun, "scripted oom_run"},
 		{"GPU context dead", "at step 1 in gen 1: fatal gpu_context 72", job.CodeGPUContext, "scripted gpu_context"},
@@ -130,46 +133,130 @@ func TestWorker_CrashThenTheNextJobSucceeds(t *testing.T) {
 	}
 }
 
-// Faults 7 to 11: what is printed on stdout costs log lines and nothing else.
-func TestWorker_NoiseOnStdoutHasNoEffect(t *testing.T) {
-	noise := map[string]string{
-		"garbage": "3/3 [00:01]", "glued": "print without newline", "binary": `\x00\x01\xff\xfe`,
-		"huge 100": "was skipped]", "unknown": "", "stale": "",
-	}
-	for do, logged := range noise {
-		t.Run(do, func(t *testing.T) {
-			r := newRig(t, "at start: "+do+"; at ready: "+do+"; at step 2: "+do)
-			if strings.HasPrefix(do, "huge") {
-				r = newRig(t, "at step 2: "+do) // three of them are a fault
-			}
-			p := r.start(r.plan("x"))
-			if _, ok := r.end(p).(Finished); !ok {
-				t.Fatalf("got %+v", r.seen[len(r.seen)-1])
-			}
-			for _, e := range r.seen {
-				if s, ok := e.(Progress); ok && s.Step > p.Steps {
-					t.Errorf("a stale event came through: %+v", s)
-				}
-			}
-			if r.w.Status().Generation != 1 {
-				t.Error("the worker was restarted")
-			}
-			if err := r.w.Stop(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			if logged == "" {
-				return
-			}
-			data, err := os.ReadFile(r.log)
-			if err != nil || !strings.Contains(string(data), logged) {
-				t.Errorf("the log holds no %q: %.2000s, %v", logged, data, err)
-			}
-		})
+// Rows 7 to 11: what is printed on stdout costs log lines and nothing else.
+func TestFault07_GarbageOnStdout(t *testing.T)          { noise(t, "garbage", "3/3 [00:01]") }
+func TestFault08_PrintGluedToAFrame(t *testing.T)       { noise(t, "glued", "print without newline") }
+func TestFault09_BinaryOnStdout(t *testing.T)           { noise(t, "binary", `\x00\x01\xff\xfe`) }
+func TestWorker_UnknownMessageHasNoEffect(t *testing.T) { noise(t, "unknown", "") }
+func TestFault18_StaleEventsHaveNoEffect(t *testing.T)  { noise(t, "stale", "") }
+
+// Row 11: a line of 100 MB is skipped in bounded memory.
+func TestFault11_HugeLine(t *testing.T) {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	noise(t, "huge 100", "was skipped]")
+	runtime.ReadMemStats(&after)
+	if grew := after.TotalAlloc - before.TotalAlloc; grew > 16<<20 {
+		t.Errorf("%d bytes were allocated on the way", grew)
 	}
 }
 
-// Faults 34, 35, 37 and 38: cancel in every phase, asked twice, and the next job is not poisoned.
-func TestWorker_CancelInEachPhase(t *testing.T) {
+func noise(t *testing.T, do, logged string) {
+	t.Helper()
+	r := newRig(t, "at start: "+do+"; at ready: "+do+"; at step 2: "+do)
+	if strings.HasPrefix(do, "huge") {
+		r = newRig(t, "at step 2: "+do) // three of them are a fault
+	}
+	p := r.start(r.plan("x"))
+	if _, ok := r.end(p).(Finished); !ok {
+		t.Fatalf("got %+v", r.seen[len(r.seen)-1])
+	}
+	for _, e := range r.seen {
+		if s, ok := e.(Progress); ok && s.Step > p.Steps {
+			t.Errorf("a stale event came through: %+v", s)
+		}
+	}
+	if r.w.Status().Generation != 1 {
+		t.Error("the worker was restarted")
+	}
+	r.one(p)
+	if err := r.w.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if logged == "" {
+		return
+	}
+	data, err := os.ReadFile(r.log)
+	if err != nil || !strings.Contains(string(data), logged) {
+		t.Errorf("the log holds no %q: %.2000s, %v", logged, data, err)
+	}
+}
+
+// Row 10: half a line is no event; it is in the log, and the death is a crash.
+func TestFault10_HalfALine(t *testing.T) {
+	r := newRig(t, "at result in gen 1: half")
+	p := r.start(r.plan("x"))
+	if died, ok := r.end(p).(Died); !ok || died.Err.Code != job.CodeWorkerDied || died.Wanted {
+		t.Fatalf("got %+v", r.seen[len(r.seen)-1])
+	}
+	r.logged(`"t":"result","seq":99`)
+	r.one(p)
+}
+
+// Row 12: a flood on stderr neither slows the worker nor fills the disk.
+func TestFault12_FloodOnStderr(t *testing.T) {
+	r := newRig(t, "at step 2: flood 64")
+	p := r.start(r.plan("x"))
+	if _, ok := r.end(p).(Finished); !ok {
+		t.Fatalf("got %+v", r.seen[len(r.seen)-1])
+	}
+	if err := r.w.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	logs, err := filepath.Glob(r.log + "*")
+	if err != nil || len(logs) > logKept+1 {
+		t.Errorf("logs %v, %v", logs, err)
+	}
+	for _, path := range logs {
+		info, err := os.Stat(path)
+		if err != nil || info.Size() > logBytesMax {
+			t.Errorf("%s has %d bytes, %v", path, info.Size(), err)
+		}
+	}
+}
+
+// Row 15: a worker that stops reading is noticed when the pipe is full, and recycled.
+func TestFault15_WorkerStopsReading(t *testing.T) {
+	r := newRig(t, "at idle in gen 1: deafstdin", func(c *Config) { c.Limits.Write = 100 * time.Millisecond })
+	p := r.start(r.plan(strings.Repeat("long ", 40_000)))
+	died, ok := r.end(p).(Died)
+	if !ok || died.Err.Code != job.CodeWorkerStalled || !strings.Contains(died.Err.Message, "stopped reading") || died.Wanted {
+		t.Fatalf("got %+v", r.seen[len(r.seen)-1])
+	}
+	r.one(p)
+}
+
+// Row 53: a system without processes or descriptors costs pauses, not the program; a short one heals by itself, a long
+// one pauses the queue and goes on trying.
+func TestFault53_NoProcessCanBeStarted(t *testing.T) {
+	var starts atomic.Int64
+	command := fakeworker.Command("")
+	short := func(gen int64, nonce string) (*exec.Cmd, error) {
+		if n := starts.Add(1); n <= 2 || n > 3 && n <= 6 {
+			return nil, &os.PathError{Op: "fork/exec", Path: "python", Err: []error{syscall.EAGAIN, syscall.EMFILE}[n%2]}
+		}
+		return command(gen, nonce)
+	}
+	r := newRigWith(t, short, func(c *Config) { c.Limits.HalfOpen = 20 * time.Millisecond })
+	p := r.start(r.plan("x"))
+	if s := r.state(Backoff).Status; !strings.Contains(s.Reason, "could not be started") || s.Hint == "" {
+		t.Errorf("backoff says %+v", s)
+	}
+	if _, ok := r.end(p).(Finished); !ok {
+		t.Fatalf("got %+v", r.seen[len(r.seen)-1])
+	}
+	if err := r.w.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s := r.state(Broken).Status; !strings.Contains(s.Reason, "3 starts") || s.RetryInS <= 0 {
+		t.Errorf("broken says %+v", s)
+	}
+	r.state(Cold)
+	r.one(p)
+}
+
+// Rows 34, 35, 37 and 38: cancel in every phase, asked twice, and the next job is not poisoned.
+func TestFault35_CancelInEachPhase(t *testing.T) {
 	scripts := map[job.Phase]string{
 		job.Loading: "load takes 20000ms", job.Encode: "step takes 20000ms",
 		job.Denoise: "at step 2: wait /nonexistent/gate", job.Decode: "at decode: wait /nonexistent/gate",
@@ -212,8 +299,8 @@ func TestWorker_CancelInEachPhase(t *testing.T) {
 	}
 }
 
-// Fault 33 at this level: a plan that waits for the worker to start is let go at once.
-func TestWorker_CancelBeforeTheWorkerIsReady(t *testing.T) {
+// Row 33 at this level: a plan that waits for the worker to start is let go at once.
+func TestFault33_CancelBeforeTheWorkerIsReady(t *testing.T) {
 	gate := filepath.Join(t.TempDir(), "gate")
 	r := newRig(t, "at ready: wait "+gate)
 	p := r.start(r.plan("x"))
@@ -227,8 +314,8 @@ func TestWorker_CancelBeforeTheWorkerIsReady(t *testing.T) {
 	r.one(p)
 }
 
-// Fault 36: when the result is on its way, it wins, and there is one end.
-func TestWorker_CancelRacesCompletion(t *testing.T) {
+// Row 36: when the result is on its way, it wins, and there is one end.
+func TestFault36_CancelRacesCompletion(t *testing.T) {
 	gate := filepath.Join(t.TempDir(), "gate")
 	r := newRig(t, "at result in gen 1: touch "+gate)
 	p := r.start(r.plan("fake: at result: deafcancel; at result: wait " + gate + "2; at save: say saving"))
@@ -302,8 +389,8 @@ func TestWorker_OneAttemptAtATime(t *testing.T) {
 
 var holderPID = regexp.MustCompile(`holder pid (\d+)`)
 
-// Fault 13: a child of the worker that keeps the pipes does not hold up the reap, and goes with the group.
-func TestWorker_StopReapsGrandchild(t *testing.T) {
+// Row 13: a child of the worker that keeps the pipes does not hold up the reap, and goes with the group.
+func TestFault13_ChildHoldsThePipe(t *testing.T) {
 	for _, kind := range []string{"grandchild", "daemon"} {
 		t.Run(kind, func(t *testing.T) {
 			r := newRig(t, "at ready: "+kind)
@@ -357,7 +444,7 @@ func TestWorker_StopInTheMiddleOfAJob(t *testing.T) {
 }
 
 func TestWorker_RestartsWithBackoff(t *testing.T) {
-	r := newRig(t, "at hello: exit 1")
+	r := newRig(t, "at hello: exit 1", func(c *Config) { c.Limits.Early = 10 })
 	var waits []float64
 	for len(waits) < 4 {
 		s := r.state(Backoff).Status
@@ -394,28 +481,6 @@ func TestWorker_BrokenEnvironmentDoesNotLoop(t *testing.T) {
 		r.state(Cold)
 		r.finishes("healed")
 	}
-}
-
-func TestWorker_SilentWorkerIsSuspectAndComesBack(t *testing.T) {
-	r := newRig(t, "at step 2: stop", func(c *Config) { c.Limits.Beat = 300 * time.Millisecond })
-	p := r.start(r.plan("x"))
-	r.state(Suspect) // SIGCONT follows
-	if _, ok := r.end(p).(Finished); !ok {
-		t.Fatal("the job did not go on")
-	}
-}
-
-func TestWorker_HangingWorkerIsRecycled(t *testing.T) {
-	r := newRig(t, "at step 2 in gen 1: hang", func(c *Config) {
-		c.Limits.Beat = 200 * time.Millisecond
-		c.Limits.Step = 500 * time.Millisecond
-	})
-	p := r.start(r.plan("x"))
-	died := r.end(p).(Died)
-	if died.Err.Code != job.CodeWorkerStalled || died.Wanted {
-		t.Errorf("got %+v: %v", died, died.Err)
-	}
-	r.one(p)
 }
 
 func TestWorker_LogHoldsNoPrompt(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -48,9 +49,15 @@ func newRigWith(t *testing.T, command func(int64, string) (*exec.Cmd, error), ch
 	t.Helper()
 	r := &rig{t: t, dir: t.TempDir(), events: make(chan Event, 10000)}
 	r.log = filepath.Join(r.dir, "worker.log")
+	var nonces sync.Map
+	tracked := func(gen int64, nonce string) (*exec.Cmd, error) {
+		nonces.Store(nonce, true)
+		return command(gen, nonce)
+	}
 	cfg := Config{
-		Command: command, LogFile: r.log, RunDir: r.dir, Device: "cpu", PreviewSide: 64,
+		Command: tracked, LogFile: r.log, RunDir: r.dir, Device: "cpu", PreviewSide: 64,
 		Emit:   func(e Event) { r.events <- e },
+		Guard:  fakeworker.Guard,
 		Limits: Limits{Restart: 10 * time.Millisecond, Term: time.Second, Shutdown: 2 * time.Second},
 	}
 	for _, f := range change {
@@ -69,7 +76,11 @@ func newRigWith(t *testing.T, command func(int64, string) (*exec.Cmd, error), ch
 			}
 		case <-time.After(patience):
 			t.Error("Run does not end")
+			return
 		}
+		ours := map[string]bool{}
+		nonces.Range(func(nonce, _ any) bool { ours[nonce.(string)] = true; return true })
+		nobody(t, ours, 6*time.Second)
 	})
 	return r
 }

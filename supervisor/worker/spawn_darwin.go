@@ -7,6 +7,3 @@ func bindToParent(*syscall.SysProcAttr) {}
 
 // offerToOOMKiller has no counterpart on macOS: jetsam takes the largest process, which is the worker.
 func offerToOOMKiller(int) {}
-
-// oomKills cannot be told on macOS.
-func oomKills() int64 { return -1 }

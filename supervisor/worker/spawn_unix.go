@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"qie/supervisor/host"
 	"qie/supervisor/wire"
 )
 
@@ -23,7 +24,9 @@ type process struct {
 	stdin   *os.File
 	writes  chan []byte
 	oomBase int64
+	born    time.Time // by the time of day
 
+	probe  host.Probe
 	limits Limits
 	out    func(message)
 	tail   *tail
@@ -38,8 +41,10 @@ type message struct {
 	gen      int64
 	frame    *wire.Frame
 	oversize bool
-	eof      bool // stdout was closed
-	stuck    bool // stdin took no line in time
+	eof      bool          // stdout was closed
+	stuck    bool          // stdin took no line in time
+	look     *host.Process // what a silent process does
+	battery  *host.Battery
 	exit     *exitFacts
 }
 
@@ -48,6 +53,8 @@ type exitFacts struct {
 	code     int // -1 for a signal
 	signal   syscall.Signal
 	oomKills int64 // since the start; 0 also when it cannot be told
+	pressure int   // of memory at the exit, as macOS counts; 0 when it cannot be told
+	jetsam   bool  // the memory killer has written a report since the start
 	partial  string
 	counts   wire.Counts
 	stderr   []string
@@ -86,7 +93,7 @@ func spawn(cmd *exec.Cmd, p *process) error {
 	// Its own group: a terminal's Ctrl-C does not reach it, and its children go with it.
 	cmd.SysProcAttr.Setpgid = true
 	bindToParent(cmd.SysProcAttr)
-	p.oomBase = oomKills()
+	p.oomBase, p.born = p.probe.OOMKills(), p.probe.Wall()
 
 	started := make(chan error)
 	reaped := make(chan struct{})
@@ -138,8 +145,11 @@ func spawn(cmd *exec.Cmd, p *process) error {
 		if state.Signaled() {
 			facts.signal = state.Signal()
 		}
-		if after := oomKills(); p.oomBase >= 0 && after > p.oomBase {
+		if after := p.probe.OOMKills(); p.oomBase >= 0 && after > p.oomBase {
 			facts.oomKills = after - p.oomBase
+		}
+		if facts.signal == syscall.SIGKILL {
+			facts.pressure, facts.jetsam = p.probe.Pressure(), p.probe.Jetsam(p.born)
 		}
 		facts.stderr = p.tail.lines()
 		p.out(message{gen: p.gen, exit: &facts})

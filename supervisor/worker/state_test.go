@@ -63,13 +63,22 @@ func TestPause_Grows(t *testing.T) {
 
 func TestBudget_ASlowMachineGetsMoreTime(t *testing.T) {
 	l := Limits{}.orDefaults()
-	if got := budget(l, Busy, job.Denoise, 0); got != 2*time.Minute {
+	if got := budget(l, Busy, job.Denoise, pulse{}); got != 2*time.Minute {
 		t.Errorf("first step %s", got)
 	}
-	if got := budget(l, Busy, job.Denoise, time.Minute); got != 10*time.Minute {
+	if got := budget(l, Busy, job.Denoise, pulse{stepMean: time.Minute}); got != 10*time.Minute {
 		t.Errorf("steps of a minute %s", got)
 	}
-	if got := budget(l, Warm, "", 0); got != 0 {
+	if got := budget(l, Busy, job.Decode, pulse{}); got != 5*time.Minute {
+		t.Errorf("first decode %s", got)
+	}
+	if got := budget(l, Busy, job.Decode, pulse{decode: time.Minute}); got != 10*time.Minute {
+		t.Errorf("decodes of a minute %s", got)
+	}
+	if got := budget(l, Busy, job.Save, pulse{}); got != time.Minute {
+		t.Errorf("save %s", got)
+	}
+	if got := budget(l, Warm, "", pulse{}); got != 0 {
 		t.Errorf("idle %s", got)
 	}
 }

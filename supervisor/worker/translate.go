@@ -5,11 +5,8 @@ import (
 	"qie/supervisor/wire"
 )
 
-// profileResident keeps all weights in memory.
-const profileResident = "resident"
-
 func loadOf(p plan.Plan) wire.Load {
-	return wire.Load{Model: p.ModelID, Dir: p.ModelDir, Profile: profileResident}
+	return wire.Load{Model: p.ModelID, Dir: p.ModelDir, Profile: profileOf(p)}
 }
 
 func generateOf(p plan.Plan) wire.Generate {
@@ -28,4 +25,11 @@ func generateOf(p plan.Plan) wire.Generate {
 		OutWidth: p.OutWidth, OutHeight: p.OutHeight, RefArea: p.RefArea, RefFit: p.RefFit, CondArea: p.CondArea,
 		ResultPath: p.ResultPath, PreviewPath: p.PreviewPath, CheckpointPath: p.CheckpointPath,
 	}
+}
+
+func profileOf(p plan.Plan) string {
+	if p.Profile == "" {
+		return plan.ProfileResident
+	}
+	return p.Profile
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"qie/supervisor/event"
+	"qie/supervisor/host"
 	"qie/supervisor/job"
 	"qie/supervisor/plan"
 	"qie/supervisor/wire"
@@ -36,20 +37,30 @@ type Config struct {
 	Log     *slog.Logger
 	LogFile string // worker.log, rotated; empty keeps none
 	RunDir  string // where the worker may write temporary files
-	Device  string // auto, mps, cuda or cpu
+	// CrashDir gets a report of every abnormal death, without prompts and paths; empty keeps none.
+	CrashDir string
+	Device   string // auto, mps, cuda or cpu
 
 	MaxPixels   int64
 	PreviewSide int
 	CPUThreads  int
-	Limits      Limits
+	// MemoryOverride loads a model also when it needs nearly all memory.
+	MemoryOverride bool
+	Limits         Limits
+	// Probe asks the system; zero functions are this machine's.
+	Probe host.Probe
 	// Chance gives the jitter of restart pauses, in [0,1); nil is random.
 	Chance func() float64
+
+	// kill signals a process group; tests put one in that the process survives.
+	kill func(pid int, sig syscall.Signal)
 }
 
 // Worker is the one Python process of this supervisor.
 type Worker struct {
 	cfg    Config
 	limits Limits
+	probe  host.Probe
 	asks   chan ask
 	inbox  inbox
 
@@ -72,10 +83,12 @@ type Worker struct {
 	secrets   secrets
 	attempt   *attempt
 	modelDir  string // of the loaded weights
+	loadedAs  string // their memory profile
 	pulse     pulse
 	ready     time.Time // since when this generation is ready
-	deaths    int       // in a row, unwanted
-	backoffAt time.Time
+	breaker   breaker
+	backoffAt time.Time // the next start, in backoff and in a broken state that can heal
+	cleared   clearing  // after a death: does its memory come back
 	ladder    []rung
 	ladderAt  time.Time
 	end       ending
@@ -84,6 +97,18 @@ type Worker struct {
 	counts    Counts
 	bytesAt   time.Time // of the last published status
 	parts     statusParts
+	trace     trace
+	total     int64 // the machine's memory
+	held      int64 // of it, read while the worker was large
+	heldAt    time.Time
+	empty     int64     // footprint before the load, and full after it
+	full      int64     //
+	settled   int64     // footprint after the first job: what a job needs is part of the start
+	factor    float64   // footprint over the size of the weight files, measured; 0 not yet
+	idleSince time.Time // warm without an attempt
+	unloaded  time.Time // when the worker said so; its memory may still be on the way back
+	doubt     doubt
+	power     power
 }
 
 // attempt is the plan that the worker holds.
@@ -99,6 +124,7 @@ type attempt struct {
 type ending struct {
 	from   State // before stopping
 	wanted bool
+	sent   syscall.Signal // the last that we sent
 	why    *job.Error
 	fatal  *wire.Fatal
 	bye    bool
@@ -120,6 +146,9 @@ func New(cfg Config) *Worker {
 	if cfg.Chance == nil {
 		cfg.Chance = mathrand.Float64
 	}
+	if cfg.kill == nil {
+		cfg.kill = signalGroup
+	}
 	if cfg.Guard == nil {
 		cfg.Guard = ownBinaryAsGuard
 	}
@@ -128,7 +157,7 @@ func New(cfg Config) *Worker {
 	}
 	w := &Worker{
 		cfg: cfg, limits: cfg.Limits.orDefaults(), asks: make(chan ask), done: make(chan struct{}),
-		machine: machine{state: Down}, guardDied: make(chan int, 4),
+		probe: cfg.Probe.OrSystem(), machine: machine{state: Down}, guardDied: make(chan int, 4),
 	}
 	w.inbox.wake = make(chan struct{}, 1)
 	w.guard = guard{command: cfg.Guard, died: func(run int) { w.guardDied <- run }}
@@ -147,17 +176,23 @@ func (w *Worker) Run(ctx context.Context) error {
 		w.guardAt = time.Now().Add(w.limits.Restart)
 	}
 	defer w.guard.close()
+	w.total = w.probe.Memory().Total
 	w.spawn()
 
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	over := ctx.Done()
+	var expected time.Time // when the loop is awake again at the latest
 	for {
 		w.publish()
 		if w.closing && !w.machine.state.alive() {
 			return nil
 		}
-		timer.Reset(w.untilDue(time.Now()))
+		now := time.Now()
+		w.clocks(now, expected)
+		wait := w.untilDue(now)
+		expected = now.Add(wait)
+		timer.Reset(wait)
 		select {
 		case a := <-w.asks:
 			a.reply <- a.do()
@@ -166,7 +201,10 @@ func (w *Worker) Run(ctx context.Context) error {
 				w.take(m)
 			}
 		case <-timer.C:
-			w.due(time.Now())
+			now := time.Now()
+			w.clocks(now, expected)
+			expected = time.Time{}
+			w.due(now)
 		case run := <-w.guardDied:
 			w.guardEnded(run)
 		case <-over:
@@ -186,6 +224,9 @@ func (w *Worker) step(sig trigger) {
 	if sig != sigSuspect && sig != sigRecover {
 		w.pulse.work(time.Now())
 	}
+	if w.machine.state == Warm && sig != sigRecover {
+		w.idleSince = time.Now()
+	}
 	if from != w.machine.state {
 		w.cfg.Log.Debug("worker state", "from", from, "to", w.machine.state, "generation", w.gen)
 	}
@@ -197,9 +238,10 @@ func (w *Worker) spawn() {
 	w.gen++
 	w.seq = 0
 	w.end, w.ladder, w.reason, w.modelDir = ending{}, nil, nil, ""
-	w.tail = &tail{}
+	w.tail, w.trace, w.parts.rss = &tail{}, trace{}, 0
+	w.empty, w.full, w.settled, w.doubt, w.unloaded = 0, 0, 0, doubt{}, time.Time{}
 	nonce := newNonce()
-	p := &process{gen: w.gen, nonce: nonce, limits: w.limits, out: w.inbox.put, tail: w.tail, log: w.log,
+	p := &process{gen: w.gen, nonce: nonce, limits: w.limits, probe: w.probe, out: w.inbox.put, tail: w.tail, log: w.log,
 		secret: w.secrets.clean}
 	cmd, err := w.cfg.Command(w.gen, nonce)
 	if err == nil {
@@ -234,8 +276,9 @@ func (w *Worker) exited(facts exitFacts) {
 		w.cfg.Log.Warn("the worker's last line was cut off", "generation", w.gen, "bytes", len(facts.partial))
 	}
 	w.guard.forget()
-	w.process = nil
-	w.ended(death{facts: facts, state: state, fatal: w.end.fatal, bye: w.end.bye, wanted: w.end.wanted, why: w.end.why})
+	w.process, w.power.paused = nil, false
+	w.ended(death{facts: facts, state: state, fatal: w.end.fatal, bye: w.end.bye, wanted: w.end.wanted, sent: w.end.sent,
+		why: w.end.why, peak: w.trace.peak(time.Now(), w.probe.Memory().Total)})
 }
 
 // ended judges the death and decides what comes next.
@@ -243,40 +286,88 @@ func (w *Worker) ended(d death) {
 	w.step(sigExit)
 	v := judge(d)
 	w.ladder, w.modelDir = nil, ""
-	died := Died{Generation: w.gen, Err: v.err, Wanted: d.wanted}
-	if a := w.attempt; a != nil && (a.begun || v.broken || w.closing) {
-		died.Job, died.Attempt = a.plan.Job, a.plan.Attempt
+	open, heals := v.broken, false
+	done := ""
+	abnormal := !d.wanted && !v.broken && !w.closing
+	wait := time.Duration(0)
+	if abnormal {
+		if !w.ready.IsZero() && time.Since(w.ready) >= w.limits.Warm {
+			w.breaker.stood()
+		}
+		profile := ""
+		if v.oom {
+			profile = w.profile()
+		}
+		why := w.breaker.died(w.limits.rules(), time.Now(), !w.ready.IsZero(), profile)
+		if open, heals = why != "", why != "" && v.heals; open {
+			done = why
+		}
+		wait = pause(w.breaker.row, w.limits.Restart, w.cfg.Chance())
+		w.clear()
+	}
+	phase := ""
+	if w.attempt != nil && w.attempt.begun {
+		phase = string(w.attempt.phase)
+	}
+	died := Died{Generation: w.gen, Err: v.err, Wanted: d.wanted, Footprint: w.trace.bytes()}
+	if a := w.attempt; a != nil && (a.begun || open || w.closing) {
+		died.Job, died.Attempt, died.Begun = a.plan.Job, a.plan.Attempt, a.begun
 		w.drop()
 	}
 	w.cfg.Log.Info("worker ended", "generation", w.gen, "job", died.Job, "wanted", d.wanted, "err", v.err)
 	defer func() { w.cfg.Emit(died) }()
-	if !w.ready.IsZero() && time.Since(w.ready) >= w.limits.Warm {
-		w.deaths = 0
-	}
 	w.ready = time.Time{}
+	if !d.wanted && !w.closing {
+		defer func() { w.report(d, v, phase) }() // before the event: whoever hears of it finds the report
+	}
 	switch {
 	case w.closing:
 		w.step(sigRest)
-	case v.broken:
-		w.reason = v.err
-		w.step(sigBreak)
+	case open:
+		w.open(v.err, done, heals)
 	case d.wanted:
 		w.backOff(0, nil)
 	default:
-		w.deaths++
-		w.backOff(pause(w.deaths, w.limits.Restart, w.cfg.Chance()), v.err)
+		w.backOff(wait, v.err)
 	}
+}
+
+// open stops starting. The queue waits and loses nothing; a cause that can heal gets a try now and then, any other
+// waits for a person.
+func (w *Worker) open(cause *job.Error, why string, heals bool) {
+	reason := *cause
+	if why != "" {
+		reason.Message += "; " + why
+	}
+	if reason.Message += "; the queue is paused and nothing is lost"; heals {
+		reason.Message += ", the next try is in " + words(w.limits.HalfOpen)
+	}
+	w.reason, w.backoffAt = &reason, time.Time{}
+	if heals {
+		w.backoffAt = time.Now().Add(w.limits.HalfOpen)
+	}
+	w.step(sigBreak)
 }
 
 // backOff waits before the next start; also a wait of nothing goes through the loop, so that the death is told first.
 func (w *Worker) backOff(wait time.Duration, why *job.Error) {
 	w.reason = why
+	if why != nil {
+		reason := *why
+		if reason.Message += "; the worker is started again"; wait > 0 {
+			reason.Message += " after a pause of " + words(wait)
+		}
+		w.reason = &reason
+	}
 	w.backoffAt = time.Now().Add(wait)
 	w.step(sigBackoff)
 }
 
 // drop lets the attempt go. Its prompts stay hidden until the next one: stderr may still hold them.
-func (w *Worker) drop() { w.attempt = nil }
+func (w *Worker) drop() {
+	w.attempt = nil
+	w.maySleep()
+}
 
 // send writes one message; a worker that does not read is recycled by the message that follows from it.
 func (w *Worker) send(a *attempt, msg any) bool {
@@ -308,13 +399,20 @@ func (w *Worker) advance() {
 	}
 	switch w.machine.state {
 	case Cold:
-		w.load(a)
+		if w.cleared.waits() {
+			return // what the last process held is not back yet
+		}
+		if w.admitted(a) {
+			w.load(a)
+		}
 	case Warm:
-		if w.modelDir != a.plan.ModelDir {
+		if w.modelDir != a.plan.ModelDir || w.loadedAs != profileOf(a.plan) {
 			w.load(a)
 			return
 		}
 		a.begun, a.sent = true, true
+		w.stayAwake()
+		w.pulse.expect(a.plan.Pace)
 		w.step(sigGenerate)
 		if !w.send(a, generateOf(a.plan)) && w.attempt == a && w.machine.state == Busy {
 			w.step(sigWarm)
@@ -325,6 +423,7 @@ func (w *Worker) advance() {
 
 func (w *Worker) load(a *attempt) {
 	a.begun, a.phase = true, job.Loading
+	w.stayAwake()
 	w.modelDir = "" // whatever was there is on its way out
 	w.step(sigLoad)
 	w.send(a, loadOf(a.plan))
@@ -336,13 +435,6 @@ func (w *Worker) fail(err *job.Error) {
 	a := w.attempt
 	w.drop()
 	w.cfg.Emit(Failed{Job: a.plan.Job, Attempt: a.plan.Attempt, Err: err})
-}
-
-// suspect doubts a process of which nothing was heard for too long. A stopped one is asked to go on.
-func (w *Worker) suspect() {
-	w.cfg.Log.Warn("the worker is silent", "generation", w.gen, "state", w.machine.state)
-	w.step(sigSuspect)
-	signalGroup(w.process.pid, syscall.SIGCONT)
 }
 
 func (w *Worker) guardEnded(run int) {

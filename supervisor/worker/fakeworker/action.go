@@ -23,6 +23,9 @@ func (a *attempt) do(r rule) {
 	switch r.do {
 	case "kill":
 		a.die()
+	case "signal":
+		// A shell in this process's place: Go's runtime keeps such signals to itself.
+		_ = syscall.Exec("/bin/sh", []string{"sh", "-c", "ulimit -c 0; kill -" + r.arg(0) + " $$"}, os.Environ())
 	case "stop":
 		_ = syscall.Kill(a.pid, syscall.SIGSTOP)
 	case "exit":
@@ -89,6 +92,9 @@ func (a *attempt) do(r rule) {
 		_ = os.WriteFile(r.arg(0), nil, 0o600)
 	case "wait":
 		a.wait(r.arg(0))
+	case "holds":
+		a.holds.Store(int64(r.num(0)) << 20)
+		a.send(wire.Envelope{}, wire.Beat{Tick: a.tick.Load(), Bytes: a.holds.Load()})
 	case "unknown":
 		a.raw(`{"qie":1,"t":"news_from_the_future","seq":0,"gen":` + fmt.Sprint(a.gen) + `,"ms":0,"x":1}` + "\n")
 	case "deafterm", "deafstdin":

@@ -29,6 +29,7 @@ type fake struct {
 	started time.Time
 	tick    atomic.Int64
 	quiet   atomic.Bool
+	holds   atomic.Int64 // bytes
 	pid     int
 
 	mu     sync.Mutex // one line at a time, with its seq
@@ -45,7 +46,9 @@ type fake struct {
 }
 
 func newFake(s script, gen int64) *fake {
-	return &fake{script: s, gen: gen, started: time.Now(), pid: os.Getpid()}
+	f := &fake{script: s, gen: gen, started: time.Now(), pid: os.Getpid()}
+	f.holds.Store(64 << 20)
+	return f
 }
 
 // request carries its own cancel: it is registered when it is read, so that a cancel right behind it is not lost.
@@ -58,6 +61,10 @@ type request struct {
 func (f *fake) main() {
 	term := make(chan os.Signal, 4)
 	signal.Ignore(syscall.SIGINT)
+	if f.has("term", "deafterm") {
+		// A closed pipe and an orphaned group end nothing either, as with a Python that holds its lock.
+		signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP)
+	}
 	signal.Notify(term, syscall.SIGTERM)
 	go func() {
 		for range term {
@@ -65,6 +72,13 @@ func (f *fake) main() {
 			if !f.has("term", "deafterm") {
 				os.Exit(75)
 			}
+		}
+	}()
+	dump := make(chan os.Signal, 4)
+	signal.Notify(dump, syscall.SIGUSR1)
+	go func() {
+		for range dump {
+			fmt.Fprintln(os.Stderr, "Current thread 0x1 (most recent call first): fake")
 		}
 	}()
 	none := &attempt{fake: f}
@@ -89,7 +103,7 @@ func (f *fake) main() {
 		case *wire.Ping:
 			f.send(wire.Envelope{}, wire.Pong{ID: msg.ID})
 		case *wire.Mem:
-			f.send(wire.Envelope{}, wire.MemReport{Bytes: 64 << 20})
+			f.send(wire.Envelope{}, wire.MemReport{Bytes: f.holds.Load()})
 		case *wire.Cancel:
 			f.at("cancel", none)
 			f.cancel(env.Job)
@@ -99,7 +113,7 @@ func (f *fake) main() {
 			os.Exit(0)
 		default:
 			work <- request{env, msg, f.register(env.Job)}
-			if _, isLoad := msg.(*wire.Load); isLoad && f.has("idle", "deafstdin") {
+			if _, isLoad := msg.(*wire.Load); isLoad && f.has("idle", "deafstdin") { // from the load on
 				select {}
 			}
 		}
@@ -119,7 +133,8 @@ func (f *fake) work(in <-chan request) {
 			a.load(msg)
 		case *wire.Unload:
 			f.model = ""
-			f.send(wire.Envelope{}, wire.Unloaded{Bytes: 32 << 20})
+			a.at("unload")
+			f.send(wire.Envelope{}, wire.Unloaded{Bytes: f.holds.Load()})
 		case *wire.Generate:
 			if text, ok := strings.CutPrefix(msg.Prompt, "fake:"); ok {
 				extra, err := parse(text)
@@ -144,7 +159,7 @@ func (f *fake) beat(every time.Duration) {
 	}
 	for range time.Tick(every) {
 		if !f.quiet.Load() {
-			f.send(wire.Envelope{}, wire.Beat{Tick: f.tick.Load(), Bytes: 64 << 20})
+			f.send(wire.Envelope{}, wire.Beat{Tick: f.tick.Load(), Bytes: f.holds.Load()})
 		}
 	}
 }
@@ -267,7 +282,7 @@ func (a *attempt) load(msg *wire.Load) {
 		return
 	}
 	a.model = msg.Dir
-	a.send(a.env, wire.Loaded{Model: msg.Model, Seconds: 0.01, Bytes: 64 << 20})
+	a.send(a.env, wire.Loaded{Model: msg.Model, Seconds: 0.01, Bytes: a.holds.Load()})
 }
 
 func (a *attempt) generate(msg *wire.Generate) {

@@ -14,14 +14,14 @@ import (
 //
 // Points, in the order a worker meets them: start (before hello), hello (after it), ready (before ready), idle (after
 // ready), load, loaded (before the event), accepted, encode, step K (before step K is reported), decode, save, result
-// (before the event), end (after the result), cancel, shutdown, term.
+// (before the event), end (after the result), unload, cancel, shutdown, term.
 //
-// Actions: kill, stop (SIGSTOP), exit N, error CODE [fatal], fatal CODE N, garbage, glued, binary, half (half a line,
+// Actions: kill, signal NAME (dies by it), stop (SIGSTOP), exit N, error CODE [fatal], fatal CODE N, garbage, glued, binary, half (half a line,
 // then kill), huge N (a line of N MiB), wronghash, missing, hang (no beats, nothing), stall (beats go on), deafcancel
 // (ignores cancel), deafterm (ignores SIGTERM), deafstdin (stops reading), grandchild (a child that holds the pipes),
 // daemon (the same in a session of its own), stale (events of an older attempt and generation), flood N (N MiB on
 // stderr), say TEXT (on stderr), print TEXT (on stdout), wait FILE (until it exists, or cancel), touch FILE, quiet (no
-// beats from here), unknown (an unknown message type).
+// beats from here), unknown (an unknown message type), holds N (tells of N MiB from here, and beats at once).
 //
 // A prompt that starts with "fake:" adds its rest as script for that attempt, so one worker can serve good and bad
 // jobs in turn.

@@ -1,0 +1,220 @@
+package supervisor_test
+
+import (
+	"context"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"qie/supervisor"
+	"qie/supervisor/host"
+	"qie/supervisor/job"
+	st "qie/supervisor/supervisortest"
+	"qie/supervisor/worker"
+)
+
+// Rows of the fault table in which the worker dies or refuses for a reason of its own.
+
+func rules(ooms int) st.Option {
+	return func(c *supervisor.Config) { c.Worker.Limits.OOMs = ooms }
+}
+
+func brokenWorker(t *testing.T, s *supervisor.Supervisor) (reason, hint string) {
+	t.Helper()
+	st.Until(t, s, "a broken worker", func() bool { return s.State().Worker.State == string(worker.Broken) })
+	w := s.State().Worker
+	if w.Reason == "" || w.Hint == "" || !strings.Contains(w.Reason, "nothing is lost") {
+		t.Errorf("broken says %q, %q", w.Reason, w.Hint)
+	}
+	return w.Reason, w.Hint
+}
+
+func restartAndFinish(t *testing.T, s *supervisor.Supervisor, id job.ID) {
+	t.Helper()
+	if j, err := s.Job(t.Context(), id); err != nil || j.State != job.Queued {
+		t.Errorf("behind the broken worker the job is %s, %v", j.State, err)
+	}
+	if err := s.RestartWorker(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if j := st.WaitEnd(t, s, id); j.State != job.Succeeded {
+		t.Errorf("ended as %s: %+v", j.State, j.Error)
+	}
+}
+
+func TestFault10_HalfALineThenDeath(t *testing.T) {
+	s := st.Fault(t, st.Script("at result in gen 1: half"))
+	j := st.WaitEnd(t, s, st.Submit(t, s, "make it sepia").ID)
+	if j.State != job.Succeeded || j.Attempt != 2 {
+		t.Errorf("ended as %s after attempt %d: %+v", j.State, j.Attempt, j.Error)
+	}
+}
+
+func TestFault20_InterpreterIsGone(t *testing.T) {
+	gone := filepath.Join(t.TempDir(), "bin", "python")
+	var repaired atomic.Bool
+	s := st.Fault(t, func(c *supervisor.Config) {
+		provide := c.ProvideWorker
+		c.ProvideWorker = func(ctx context.Context, report func(string)) (supervisor.CommandFunc, error) {
+			command, err := provide(ctx, report)
+			return func(generation int64, nonce string) (*exec.Cmd, error) {
+				if !repaired.Load() {
+					return exec.Command(gone), nil
+				}
+				return command(generation, nonce)
+			}, err
+		}
+	})
+	j := st.Submit(t, s, "make it sepia")
+	if reason, hint := brokenWorker(t, s); !strings.Contains(reason, "could not be started") || !strings.Contains(hint, "setup.sh") {
+		t.Errorf("it says %q, %q", reason, hint)
+	}
+	if got := s.State().Worker.Generation; got != 1 {
+		t.Errorf("it was started %d times", got)
+	}
+	repaired.Store(true)
+	restartAndFinish(t, s, j.ID)
+}
+
+func TestFault22_WeightsAreMissing(t *testing.T) {
+	s := st.Fault(t, st.Script("at load in gen 1: fatal weights_missing 73"))
+	bad, next := st.Submit(t, s, "one"), st.Submit(t, s, "two")
+	if j := st.WaitEnd(t, s, bad.ID); j.State != job.Failed || j.Error.Code != job.CodeWeightsMissing || j.Attempt != 1 {
+		t.Errorf("ended as %s after attempt %d: %+v", j.State, j.Attempt, j.Error)
+	}
+	if reason, hint := brokenWorker(t, s); !strings.Contains(reason, "missing or damaged") || !strings.Contains(hint, "qie doctor") {
+		t.Errorf("it says %q, %q", reason, hint)
+	}
+	restartAndFinish(t, s, next.ID)
+}
+
+func TestFault23_DamagedShardIsRefusedOnce(t *testing.T) {
+	s := st.Fault(t)
+	j := st.WaitEnd(t, s, st.Submit(t, s, "fake: at step 1: error weights_corrupt").ID)
+	if j.State != job.Failed || j.Error.Code != job.CodeWeightsCorrupt || j.Error.Hint == "" || j.Attempt != 1 {
+		t.Errorf("ended as %s after attempt %d: %+v", j.State, j.Attempt, j.Error)
+	}
+}
+
+func TestFault24_ShardCutUnderTheMapIsSIGBUS(t *testing.T) {
+	s := st.Fault(t, st.Script("at load in gen 1: signal BUS"))
+	j := st.WaitEnd(t, s, st.Submit(t, s, "make it sepia").ID)
+	if j.State != job.Failed || j.Error.Code != job.CodeWeightsCorrupt || !strings.Contains(j.Error.Message, "SIGBUS") {
+		t.Errorf("ended as %s: %+v", j.State, j.Error)
+	}
+	if next := st.WaitEnd(t, s, st.Submit(t, s, "again").ID); next.State != job.Succeeded {
+		t.Errorf("the next is %s: %+v", next.State, next.Error)
+	}
+}
+
+// Without a lower plan a death for memory is tried once more as it was; twice within ten minutes pauses the queue.
+func TestFault25_MemoryRunsOutInTheLoad(t *testing.T) {
+	s := st.Fault(t, rules(2), st.Script("at load in gen 1: fatal oom_load 71; at load in gen 2: fatal oom_load 71"))
+	bad, next := st.Submit(t, s, "one"), st.Submit(t, s, "two")
+	j := st.WaitEnd(t, s, bad.ID)
+	if j.State != job.Failed || j.Error.Code != job.CodePoison || j.Attempt != 2 || !strings.Contains(j.Error.Message, "ran out of memory") {
+		t.Errorf("ended as %s after attempt %d: %+v", j.State, j.Attempt, j.Error)
+	}
+	reason, hint := brokenWorker(t, s)
+	if !strings.Contains(reason, "memory ran out 2 times within 10 minutes") || !strings.Contains(reason, "next try is in 10 minutes") || !strings.Contains(hint, "close other programs") {
+		t.Errorf("it says %q, %q", reason, hint)
+	}
+	restartAndFinish(t, s, next.ID)
+}
+
+func TestFault26_MemoryRunsOutInAStep(t *testing.T) {
+	s := st.Fault(t)
+	bad, next := st.Submit(t, s, "fake: at step 2: error oom_run fatal"), st.Submit(t, s, "two")
+	j := st.WaitEnd(t, s, bad.ID)
+	if j.State != job.Failed || j.Error.Code != job.CodeOOMRun || j.Attempt != 1 || !strings.Contains(j.Error.Message, "no plan that needs less memory") {
+		t.Errorf("ended as %s after attempt %d: %+v", j.State, j.Attempt, j.Error)
+	}
+	if j := st.WaitEnd(t, s, next.ID); j.State != job.Succeeded || s.State().Worker.Generation != 2 {
+		t.Errorf("the next is %s in generation %d", j.State, s.State().Worker.Generation)
+	}
+}
+
+func TestFault27_KilledByTheSystemForMemory(t *testing.T) {
+	s := st.Fault(t, rules(2), func(c *supervisor.Config) {
+		c.Worker.Probe = host.Probe{Pressure: func() int { return 2 }, OOMKills: func() int64 { return -1 }}
+	})
+	bad := st.Submit(t, s, "fake: at step 2: kill")
+	j := st.WaitEnd(t, s, bad.ID)
+	if j.State != job.Failed || j.Error.Code != job.CodePoison || !strings.Contains(j.Error.Message, "likely because memory ran out") {
+		t.Errorf("ended as %s: %+v", j.State, j.Error)
+	}
+	if reason, _ := brokenWorker(t, s); !strings.Contains(reason, "memory ran out 2 times") {
+		t.Errorf("it says %q", reason)
+	}
+}
+
+func TestFault28_MetalAssertionIsInTheMessage(t *testing.T) {
+	s := st.Fault(t)
+	bad := st.Submit(t, s, "fake: at step 1: say -[MTLCommandBuffer commit] failed assertion already committed; at step 1: signal ABRT")
+	good := st.Submit(t, s, "good")
+	j := st.WaitEnd(t, s, bad.ID)
+	if j.State != job.Failed || j.Error.Code != job.CodePoison || j.Attempt != 2 || !strings.Contains(j.Error.Message, "failed assertion already committed") {
+		t.Errorf("ended as %s after attempt %d: %+v", j.State, j.Attempt, j.Error)
+	}
+	if j := st.WaitEnd(t, s, good.ID); j.State != job.Succeeded {
+		t.Errorf("the next is %s", j.State)
+	}
+}
+
+func TestFault29_DeadGPUContextIsRecycled(t *testing.T) {
+	s := st.Fault(t, st.Script("at step 2 in gen 1: fatal gpu_context 72"))
+	j := st.WaitEnd(t, s, st.Submit(t, s, "make it sepia").ID)
+	if j.State != job.Succeeded || j.Attempt != 2 || s.State().Worker.Generation != 2 {
+		t.Errorf("ended as %s after attempt %d in generation %d: %+v", j.State, j.Attempt, s.State().Worker.Generation, j.Error)
+	}
+}
+
+func TestFault30_BlackPictureIsNoSuccess(t *testing.T) {
+	s := st.Fault(t)
+	j := st.WaitEnd(t, s, st.Submit(t, s, "fake: at result: error nan_output").ID)
+	if j.State != job.Failed || j.Error.Code != job.CodeNaNOutput || j.Attempt != 1 || j.Result != nil {
+		t.Errorf("ended as %s after attempt %d: %+v", j.State, j.Attempt, j.Error)
+	}
+}
+
+// Row 42: a clock that is set by a day in mid-queue changes neither the order nor the ends.
+func TestFault42_ClockIsSetByADay(t *testing.T) {
+	var set atomic.Int64
+	s := st.Fault(t, func(c *supervisor.Config) {
+		c.Now = func() time.Time { return time.Now().Add(time.Duration(set.Load())) }
+		c.Worker.Probe = host.Probe{Wall: func() time.Time { return time.Now().Round(0).Add(time.Duration(set.Load())) }}
+	})
+	gate := filepath.Join(t.TempDir(), "gate")
+	order := make([]job.ID, 0, 4)
+	order = append(order, st.Submit(t, s, "fake: at step 2: wait "+gate).ID)
+	for _, by := range []time.Duration{-24 * time.Hour, 24 * time.Hour, -time.Hour} {
+		set.Store(int64(by))
+		order = append(order, st.Submit(t, s, "next").ID)
+	}
+	write(t, gate, "")
+	for i, id := range order {
+		if j := st.WaitEnd(t, s, id); j.State != job.Succeeded || j.Attempt != 1 {
+			t.Errorf("job %d ended as %s after attempt %d: %+v", i, j.State, j.Attempt, j.Error)
+		}
+		for _, later := range order[i+1:] {
+			if j, err := s.Job(t.Context(), later); err != nil || i+1 < len(order) && later != order[i+1] && j.State == job.Succeeded {
+				t.Errorf("job %s overtook: %s, %v", later, j.State, err)
+			}
+		}
+	}
+	if got := s.State().Worker.Generation; got != 1 {
+		t.Errorf("generation %d", got)
+	}
+}
+
+func TestFault54_WorkerOfAnotherVersion(t *testing.T) {
+	s := st.Fault(t, st.Script("at hello in gen 1: exit 64"))
+	j := st.Submit(t, s, "make it sepia")
+	if reason, hint := brokenWorker(t, s); !strings.Contains(reason, "different versions") || !strings.Contains(hint, "restart qie") {
+		t.Errorf("it says %q, %q", reason, hint)
+	}
+	restartAndFinish(t, s, j.ID)
+}

@@ -1,0 +1,76 @@
+package worker
+
+import (
+	"fmt"
+	"syscall"
+	"time"
+
+	"qie/supervisor/host"
+	"qie/supervisor/job"
+)
+
+// doubt is what is known of a process of which nothing was heard for too long.
+type doubt struct {
+	next    time.Time // the next look; zero when there is none
+	first   *host.Process
+	firstAt time.Time
+	stopped bool
+}
+
+// suspect begins to doubt. The process is looked at outside the loop: asking a Mac starts a program.
+func (w *Worker) suspect() {
+	w.cfg.Log.Warn("the worker is silent", "generation", w.gen, "state", w.machine.state)
+	w.step(sigSuspect)
+	w.doubt = doubt{}
+	w.reason = fault(job.CodeWorkerStalled, fmt.Sprintf("the worker is not responding: nothing was heard of it for %s",
+		words(w.limits.Beat)), hintSilent)
+	w.examine()
+}
+
+// examine asks what the process does and comes back as a message.
+func (w *Worker) examine() {
+	gen, pid, probe, out := w.gen, w.process.pid, w.probe, w.inbox.put
+	w.doubt.next = time.Now().Add(w.limits.Beat)
+	go func() {
+		if p, ok := probe.Process(pid); ok {
+			out(message{gen: gen, look: &p})
+		}
+	}()
+}
+
+// looked takes the answer: a stopped process is asked to go on, any other to write down where it stands.
+func (w *Worker) looked(p host.Process) {
+	if w.machine.state != Suspect {
+		return
+	}
+	now := time.Now()
+	if p.Stopped {
+		w.doubt.stopped = true
+		w.cfg.Log.Warn("the worker was stopped from outside; it is asked to go on", "generation", w.gen)
+		w.log.line(w.gen, "qie", "the process was stopped (state T); SIGCONT is sent")
+		w.reason = fault(job.CodeWorkerStalled, "the worker was stopped from outside and was asked to go on", hintSilent)
+		signalGroup(w.process.pid, syscall.SIGCONT)
+		return
+	}
+	if w.doubt.first == nil {
+		w.doubt.first, w.doubt.firstAt = &p, now
+		w.dump()
+		return
+	}
+	took := now.Sub(w.doubt.firstAt)
+	share := float64(p.CPU-w.doubt.first.CPU) / float64(max(took, 1))
+	doing := "it waits for something and computes nothing"
+	if share > 0.1 {
+		doing = fmt.Sprintf("it computes (%.0f %% of a processor core)", 100*share)
+	}
+	w.cfg.Log.Warn("the worker is still silent", "generation", w.gen, "cpu", share)
+	w.reason = fault(job.CodeWorkerStalled, fmt.Sprintf("the worker is not responding for %s; %s",
+		words(now.Sub(w.pulse.heard)), doing), hintSilent)
+}
+
+// dump asks the worker to write its stacks to its log. Its handler needs no interpreter lock.
+func (w *Worker) dump() {
+	if w.machine.state != Spawning && w.machine.state != Probing && w.process != nil {
+		_ = syscall.Kill(w.process.pid, syscall.SIGUSR1)
+	}
+}
