@@ -44,8 +44,8 @@ async function begin(page: Page, prompt: string, steps?: number): Promise<string
   await byId(page, "file-input").setInputFiles(photo)
   await byId(page, "prompt").fill(prompt)
   if (steps) {
-    if (!(await page.getByLabel("Steps").isVisible())) await page.getByRole("button", { name: "Settings", exact: true }).click()
-    await page.getByLabel("Steps").fill(String(steps))
+    if (!(await page.getByLabel("Steps", { exact: true }).isVisible())) await page.getByRole("button", { name: "Settings", exact: true }).click()
+    await page.getByLabel("Steps", { exact: true }).fill(String(steps))
   }
   const answer = page.waitForResponse((r) => r.url().endsWith("/api/v1/jobs") && r.request().method() === "POST")
   await byId(page, "run").click()
@@ -220,7 +220,7 @@ test("what cannot be done is said in words, with the next action", async () => {
   await page.getByRole("button", { name: "Remove photo 1" }).click() // a model of three photos would keep it
   await byId(page, "file-input").setInputFiles(photo)
   await page.getByRole("button", { name: "Settings", exact: true }).click()
-  await page.getByLabel("Steps").fill("500")
+  await page.getByLabel("Steps", { exact: true }).fill("500")
   await byId(page, "run").click()
   await page.locator('[data-testid="error"][data-code="out_of_range"]').waitFor()
   expect(await byId(page, "error").innerText()).toContain("500")

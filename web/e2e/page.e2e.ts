@@ -42,7 +42,7 @@ test("what is missing is said, an edit waits in line and is canceled there", asy
   await byId(page, "not-ready").waitFor()
   expect((await byId(page, "not-ready").innerText()).split("\n").length).toBeGreaterThanOrEqual(3)
   await byId(page, "file-input").setInputFiles(join(photos, "cat.jpg"))
-  await page.getByRole("button", { name: "sepia" }).click()
+  await page.getByRole("button", { name: "sepia", exact: true }).click()
   expect(await byId(page, "prompt").inputValue()).toBe("make it sepia")
   await page.keyboard.press("Control+Enter")
   await page.locator('[data-testid="history-item"][data-state="queued"]').waitFor()
