@@ -207,7 +207,7 @@ def test_the_tokenizer_is_found_where_published_directories_have_it(tmp_path):
             (tmp_path / part / name).mkdir(parents=True)
         source = (stock.DEMO / part / "tokenizer.json").read_bytes()
         (tmp_path / part / part / "tokenizer.json").write_bytes(source)
-        assert text.tokenizer(tmp_path / part).get_vocab_size() == 2048
+        assert text.tokenizer(tmp_path / part).get_vocab_size() == 4096
     with pytest.raises(WorkerError) as caught:
         text.tokenizer(tmp_path)
     assert caught.value.code == "weights_missing"
