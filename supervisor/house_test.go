@@ -25,6 +25,9 @@ func eachFile(t *testing.T, do func(path string, data []byte)) {
 			}
 			return nil
 		}
+		if d.Name() == ".git" {
+			return nil // a file in a worktree
+		}
 		data, err := os.ReadFile(path)
 		if err == nil {
 			do(path, data)

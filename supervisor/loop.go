@@ -80,9 +80,15 @@ func (b *inbox) take() []any {
 // loop is the one writer of job state.
 func (s *Supervisor) loop() {
 	defer s.parts.Done()
+	defer s.writeLate()
+	recheck := time.NewTicker(s.cfg.RecheckEvery)
+	defer recheck.Stop()
 	for {
 		s.dispatch()
+		s.tellQueue()
 		select {
+		case <-recheck.C:
+			s.recheck()
 		case r := <-s.requests:
 			// What was told before the question was asked comes first: a job that Submit has answered is known here.
 			over := s.takeAll()
@@ -166,7 +172,7 @@ func (e *entry) record() sched.Record { return sched.Record{Deaths: e.Deaths, Er
 // dispatch starts what comes next.
 func (s *Supervisor) dispatch() {
 	w := s.worker.Load()
-	if w == nil || s.ctx.Err() != nil {
+	if w == nil || s.ctx.Err() != nil || s.held() {
 		return
 	}
 	state := worker.State(w.Status().State)
@@ -175,6 +181,9 @@ func (s *Supervisor) dispatch() {
 		v.Items = append(v.Items, sched.Item{ID: id, Order: row.Order, State: row.Job.State, Attempt: row.Job.Attempt})
 	}
 	for _, a := range sched.Next(v) {
+		if !s.roomToStart() {
+			return
+		}
 		s.start(w, s.rows[a.Start], a.Attempt)
 	}
 }
@@ -267,10 +276,9 @@ func (s *Supervisor) record(row *entry, attempt *store.Attempt) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), recordTimeout)
 	defer cancel()
 	if err := s.store.Record(ctx, row.Row, attempt); err != nil {
-		// The truth in memory goes on; the next record of the job brings the row up to date.
+		// The truth in memory goes on, and is written as soon as that is possible again.
 		s.log.Error("record job", "job", row.Job.ID, "err", err)
-		s.Notice(job.Notice{Code: "store_failed", Message: "the state of a job could not be written: " +
-			job.AsError(err).Message})
+		s.unsaved(row, attempt, job.AsError(err))
 	}
 }
 
@@ -289,6 +297,7 @@ func (s *Supervisor) publish(row *entry) {
 			s.view.ended = s.view.ended[1:]
 		}
 	}
+	s.view.queue.Waiting = s.waiting()
 	j = s.positioned(j)
 	s.hub.Publish(event.Event{Type: event.TypeJobChanged, Job: &j})
 }

@@ -69,7 +69,7 @@ func slotOf(e Event) (slot, bool) {
 		return slot{e.Type, string(e.Progress.Job)}, true
 	case TypeModelProgress:
 		return slot{e.Type, e.Model.ID}, true
-	case TypeSystemGauges:
+	case TypeSystemGauges, TypeQueueChanged:
 		return slot{kind: e.Type}, true
 	}
 	return slot{}, false

@@ -46,6 +46,7 @@ const (
 	CodeWeightsMissing Code = "weights_missing"
 	CodeWeightsCorrupt Code = "weights_corrupt"
 	CodeDiskFull       Code = "disk_full"
+	CodeDiskError      Code = "disk_error"
 	CodeNaNOutput      Code = "nan_output"
 	CodeWorkerDied     Code = "worker_died"
 	CodeWorkerStalled  Code = "worker_stalled"
@@ -65,7 +66,7 @@ var codeFacts = map[Code]struct{ retry bool }{
 	CodeMethodNotAllowed: {}, CodeUnsupportedMedia: {}, CodeQueueFull: {}, CodeNotReady: {}, CodeRangeUnsatisfied: {},
 	CodeModelNotInstalled: {},
 	CodeOOMLoad:           {retry: true}, CodeOOMRun: {retry: true}, CodeGPUContext: {retry: true},
-	CodeWeightsMissing: {}, CodeWeightsCorrupt: {}, CodeDiskFull: {}, CodeNaNOutput: {},
+	CodeWeightsMissing: {}, CodeWeightsCorrupt: {}, CodeDiskFull: {}, CodeDiskError: {}, CodeNaNOutput: {},
 	CodeWorkerDied: {retry: true}, CodeWorkerStalled: {retry: true}, CodePoison: {}, CodeCanceled: {},
 	CodeProtocol: {retry: true}, CodeEnvBroken: {}, CodeInternal: {retry: true},
 }

@@ -99,6 +99,18 @@ func (s *Store) Record(ctx context.Context, row Row, attempt *Attempt) error {
 	})
 }
 
+// Reorder gives waiting jobs new places, all of them or none.
+func (s *Store) Reorder(ctx context.Context, orders map[job.ID]int64) error {
+	return s.tx(ctx, func(tx *sql.Tx) error {
+		for id, order := range orders {
+			if _, err := tx.ExecContext(ctx, "UPDATE jobs SET ord = ? WHERE id = ?", order, id); err != nil {
+				return fmt.Errorf("reorder the queue: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
 // LastOrder gives the place behind everybody.
 func (s *Store) LastOrder(ctx context.Context) (int64, error) {
 	var last int64

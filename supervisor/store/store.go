@@ -11,8 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
-	"syscall"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver
@@ -179,18 +177,6 @@ func (s *Store) SetSetting(ctx context.Context, key, value string) error {
 			key, value)
 		return err
 	})
-}
-
-// DiskError names a full disk; the driver has its own words for it.
-func DiskError(err error) error {
-	if err == nil {
-		return nil
-	}
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) ||
-		strings.Contains(err.Error(), "database or disk is full") {
-		return job.Errorf(job.CodeDiskFull, "the disk is full: %w", err).WithHint("free some space, or run: qie cleanup --list")
-	}
-	return err
 }
 
 func millis(t time.Time) int64 { return t.UnixMilli() }

@@ -1,5 +1,5 @@
 import {
-  cancelJob, getGetResultUrl, removeJob, restartWorker, retryJob, submitJob, unloadWorker, type Job,
+  cancelJob, getGetResultUrl, pauseQueue, removeJob, resumeQueue, restartWorker, retryJob, submitJob, unloadWorker, type Job,
 } from "../api/gen/qie"
 import { OFFLINE, RequestError } from "../api/request"
 import { readBoard } from "../live/board"
@@ -72,6 +72,9 @@ export const again = (job: Job): Promise<void> =>
     setSources(files, slots())
     useUi.setState({ prompt: job.recipe.prompt, settings: settingsOf(job.recipe) })
   })
+
+export const pauseLine = (): Promise<void> => attempt(() => pauseQueue({}))
+export const resumeLine = (): Promise<void> => attempt(() => resumeQueue())
 
 export const startWorker = (): Promise<void> => attempt(() => restartWorker())
 export const freeWorker = (): Promise<void> => attempt(() => unloadWorker())
