@@ -77,3 +77,12 @@ func TestHouse_NoAbsolutePaths(t *testing.T) {
 		}
 	})
 }
+
+// What a test may kill or switch off, the product must not be able to.
+func TestHouse_OnlyTestsArmFailpoints(t *testing.T) {
+	eachFile(t, func(path string, data []byte) {
+		if strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") && bytes.Contains(data, []byte("failpoint.Arm(")) {
+			t.Errorf("%s arms failpoints and is no test", path)
+		}
+	})
+}

@@ -243,7 +243,7 @@ func loaded(state string) bool {
 	return s == worker.Warm || s == worker.Busy
 }
 
-func attemptFile(attempt int) string { return fmt.Sprintf("attempt-%d.png", attempt) }
+func attemptFile(attempt int) string { return fmt.Sprintf("%s%d.png", store.AttemptPrefix, attempt) }
 
 // noticed adds a notice once.
 func noticed(have []job.Notice, n job.Notice) []job.Notice {
@@ -346,7 +346,7 @@ func (s *Supervisor) stopped(row *entry) {
 }
 
 func (s *Supervisor) discardAttempt(row *entry) {
-	s.store.RemoveFile(row.Job.ID, attemptFile(row.Job.Attempt))
+	s.store.RemoveAttempts(row.Job.ID)
 }
 
 // requeue ends the attempt and puts the job back at its place, which is the head.
@@ -504,7 +504,7 @@ func (s *Supervisor) recover(ctx context.Context) error {
 				last = &attempts[n-1]
 				last.State, last.Code, last.Ended = job.Interrupted, job.CodeWorkerDied, now
 			}
-			s.store.RemoveFile(j.ID, attemptFile(j.Attempt))
+			s.store.RemoveAttempts(j.ID)
 			if sched.AfterRestart(j.State) {
 				j.State = job.Queued
 				j.Phase, j.Percent, j.Step, j.ETA, j.Preview = "", 0, 0, nil, ""

@@ -297,11 +297,27 @@ func (s *Supervisor) written(id job.ID) error {
 
 // recheck looks whether a pause that heals by itself is over.
 func (s *Supervisor) recheck() {
+	s.tellStore()
 	if s.queue.unsave != nil {
 		s.writeLate()
 	}
 	if s.queue.disk != nil {
 		s.roomToStart()
+	}
+}
+
+// tellStore looks after the database's file, and tells what happened to it.
+func (s *Supervisor) tellStore() {
+	if err := s.store.Rescue(s.ctx); err != nil && s.ctx.Err() == nil {
+		s.log.Error("the database", "err", err)
+	}
+	s.mu.Lock()
+	known := s.view.notices
+	s.mu.Unlock()
+	for _, n := range s.store.Notices() {
+		if !slices.Contains(known, n) {
+			s.Notice(n)
+		}
 	}
 }
 

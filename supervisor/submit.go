@@ -63,7 +63,7 @@ func (s *Supervisor) NewUpload(ctx context.Context, name string, r io.Reader) (U
 		_, _, _, err = picture.Sniff(f)
 	}
 	if closeErr := f.Close(); err == nil {
-		err = closeErr
+		err = store.DiskError(closeErr)
 	}
 	if err != nil {
 		u.Discard()

@@ -96,6 +96,7 @@ func Open(ctx context.Context, cfg Config) (*Supervisor, error) {
 		partModel:  {Code: "model_preparing", Message: "the model is being prepared"},
 		partWorker: {Code: "worker_preparing", Message: "the Python environment is being checked"},
 	}}
+	s.view.notices = st.Notices()
 	s.gauged.Store(&event.Gauges{})
 	if err := errors.Join(s.recover(ctx), s.recoverPause(ctx)); err != nil {
 		return nil, errors.Join(err, st.Close(), inst.close())
