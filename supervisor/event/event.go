@@ -2,7 +2,12 @@
 // reconnect lossless, and one latest-wins progress slot per job and subscriber. It decides nothing about jobs.
 package event
 
-import "qie/supervisor/job"
+import (
+	"encoding/json"
+	"sync"
+
+	"qie/supervisor/job"
+)
 
 // Type names an event on /api/v1/live.
 type Type string
@@ -34,6 +39,24 @@ type Event struct {
 	Model    *ModelProgress `json:"model,omitempty"`
 	Gauges   *Gauges        `json:"gauges,omitempty"`
 	Notice   *job.Notice    `json:"notice,omitempty"`
+
+	once *frame
+}
+
+// frame is what an event looks like on the wire, made once for everybody who is sent it.
+type frame struct {
+	once sync.Once
+	data []byte
+	err  error
+}
+
+// Frame gives the event as JSON. A thousand listeners share one.
+func (e Event) Frame() ([]byte, error) {
+	if e.once == nil {
+		return json.Marshal(e)
+	}
+	e.once.once.Do(func() { e.once.data, e.once.err = json.Marshal(e) })
+	return e.once.data, e.once.err
 }
 
 // Progress of the running attempt. Latest wins: a client may miss some, never the job.changed events.

@@ -231,3 +231,25 @@ func WaitEnd(t testing.TB, s *supervisor.Supervisor, id job.ID) job.Job {
 	t.Helper()
 	return WaitJob(t, s, id, "end", func(j job.Job) bool { return j.State.Terminal() })
 }
+
+// PythonEnv makes a folder that QIE_PYTHON_ENV can name: what lies there as Python is the binary exe, whose main calls
+// fakeworker.MainIfAsked. So the real program runs with the fake worker and knows nothing of it. marker stands in the
+// environment of every worker, so that a test finds its own.
+func PythonEnv(dir, exe, script, marker string) error {
+	site := filepath.Join(dir, "lib", "python3.12", "site-packages")
+	for _, name := range []string{"torch", "diffusers", "transformers", "safetensors", "PIL", "msgspec"} {
+		if err := os.MkdirAll(filepath.Join(site, name), 0o700); err != nil {
+			return err
+		}
+	}
+	if err := os.WriteFile(filepath.Join(site, "pyruntime.pth"), []byte("none\n"), 0o600); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "bin"), 0o700); err != nil {
+		return err
+	}
+	quote := func(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+	text := "#!/bin/sh\nexport QIE_FAKE_ROLE=worker QIE_FAKE_SCRIPT=" + quote(script) + " QIE_TEST_MARKER=" + quote(marker) +
+		"\nexec " + quote(exe) + ` "$@"` + "\n"
+	return os.WriteFile(filepath.Join(dir, "bin", "python"), []byte(text), 0o700)
+}
