@@ -1,6 +1,7 @@
 package supervisor_test
 
 import (
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -10,5 +11,8 @@ import (
 
 func TestMain(m *testing.M) {
 	supervisortest.Main()
+	if os.Getenv(failpointChild) != "" {
+		failpointMain()
+	}
 	goleak.VerifyTestMain(m)
 }

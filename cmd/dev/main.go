@@ -8,6 +8,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+
+	"qie/supervisor/worker/fakeworker"
 )
 
 const usage = `usage: go run ./cmd/dev COMMAND
@@ -15,9 +17,11 @@ const usage = `usage: go run ./cmd/dev COMMAND
   gen              write what follows from other files: wire.py, openapi.json, the TypeScript client
   run              the program and the page with reload, on http://localhost:5173
   fresh            in a fresh clone what README says, killed after each step of the set-up
+  soak             the real program with the fake worker: --kills 500 --seed N, or --jobs 10000
   bench            the figures of README, with the machine that they were measured on`
 
 func main() {
+	fakeworker.MainIfAsked() // soak lays this binary where the program looks for Python
 	os.Exit(dev(os.Args[1:]))
 }
 
@@ -27,7 +31,8 @@ func dev(args []string) int {
 	if tools, err := filepath.Abs(".qie/tools/bin"); err == nil {
 		_ = os.Setenv("PATH", tools+string(os.PathListSeparator)+os.Getenv("PATH")) // what setup.sh fetched
 	}
-	commands := map[string]func(context.Context, []string) error{"check": check, "gen": gen, "run": run, "fresh": fresh, "bench": bench}
+	commands := map[string]func(context.Context, []string) error{"check": check, "gen": gen, "run": run, "fresh": fresh, "bench": bench,
+		"soak": soak}
 	if len(args) < 1 || commands[args[0]] == nil {
 		fmt.Fprintln(os.Stderr, usage)
 		return 2

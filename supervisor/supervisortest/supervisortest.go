@@ -90,6 +90,13 @@ func Config(t testing.TB, options ...Option) supervisor.Config {
 	return cfg
 }
 
+// Fake makes a configuration run the fake worker on a model of NewModel: for test processes without a testing.T.
+func Fake(c *supervisor.Config, model string) {
+	c.ProvideWorker = worksWith("")
+	c.ProvideModel = func(context.Context) (string, error) { return model, nil }
+	c.Worker = worker.Config{Guard: guard, Limits: worker.Limits{Restart: 10 * time.Millisecond}}
+}
+
 func worksWith(script string) func(context.Context, func(string)) (supervisor.CommandFunc, error) {
 	return func(context.Context, func(string)) (supervisor.CommandFunc, error) {
 		return fakeworker.Command(script), nil
