@@ -35,6 +35,20 @@ func needRoot(t *testing.T) {
 	t.Skip("this test mounts small file systems and needs root")
 }
 
+// needLoop stops a test that makes file systems in files.
+func needLoop(t *testing.T) {
+	t.Helper()
+	needRoot(t)
+	_, noLoop := os.Stat("/dev/loop-control")
+	_, noMkfs := exec.LookPath("mkfs.ext4")
+	if err := errors.Join(noLoop, noMkfs); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatalf("this test needs loop devices and mkfs.ext4, and CI has to give them: %v", err)
+		}
+		t.Skipf("this test needs loop devices and mkfs.ext4: %v", err)
+	}
+}
+
 func mustRun(t *testing.T, name string, args ...string) {
 	t.Helper()
 	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
@@ -369,6 +383,7 @@ func TestFault40_FileSizeLimit(t *testing.T) {
 // A disk that fails under the file system: writes seem to work and fsync does not. What was acknowledged before is
 // there when the disk works again, what was not is refused by its code.
 func TestFault40_FsyncFails(t *testing.T) {
+	needLoop(t)
 	small := tmpfs(t, "24m")
 	img, ballast := filepath.Join(small, "image"), filepath.Join(small, "ballast")
 	if err := os.WriteFile(img, nil, 0o600); err != nil {

@@ -23,6 +23,14 @@ import (
 
 const failpointChild = "QIE_TEST_FAILPOINT" // home, point and count, between newlines
 
+func init() {
+	roles = append(roles, func() {
+		if os.Getenv(failpointChild) != "" {
+			failpointMain()
+		}
+	})
+}
+
 // points are around every insert, dispatch, result and state that is written.
 var points = []string{
 	"folder.made", "upload.placed", "file.synced", "settle.begin", "settle.folder", // the files of a submit
