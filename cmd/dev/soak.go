@@ -60,8 +60,7 @@ func soak(ctx context.Context, args []string) error {
 	}
 	defer s.close()
 	if *jobs > 0 {
-		_, err := s.longRun(ctx, *jobs)
-		return err
+		return s.longRun(ctx, *jobs)
 	}
 	return s.run(ctx, *kills)
 }
@@ -564,10 +563,10 @@ type leak struct {
 }
 
 // longRun sends jobs one behind the other and watches the supervisor.
-func (s *soaker) longRun(ctx context.Context, jobs int) (leak, error) {
+func (s *soaker) longRun(ctx context.Context, jobs int) error {
 	s.say("soak: %d jobs", jobs)
 	if err := s.start(ctx); err != nil {
-		return leak{}, err
+		return err
 	}
 	begin := time.Now()
 	warm := jobs / 4
@@ -598,12 +597,12 @@ func (s *soaker) longRun(ctx context.Context, jobs int) (leak, error) {
 		}
 		clients.Wait()
 		if err := errors.Join(s.faults...); err != nil {
-			return leak{}, err
+			return err
 		}
 		done += n
 		now, err := s.sample(ctx)
 		if err != nil {
-			return leak{}, err
+			return err
 		}
 		if done >= warm {
 			if first.rss == 0 {
@@ -619,11 +618,11 @@ func (s *soaker) longRun(ctx context.Context, jobs int) (leak, error) {
 	l := leak{slope: slope(xs, ys) * 1000, goroutines: last.goroutines - first.goroutines, files: last.files - first.files,
 		jobsPerSecond: float64(jobs) / time.Since(begin).Seconds()}
 	if err := s.stop(ctx); err != nil {
-		return l, err
+		return err
 	}
 	again := time.Now()
 	if err := s.start(ctx); err != nil {
-		return l, err
+		return err
 	}
 	l.restart = time.Since(again).Seconds()
 	s.say("soak: %d jobs, %.1f a second; %+.2f MB per 1,000 jobs, %+d goroutines, %+d descriptors; start with that history %.2f s; %s",
@@ -633,9 +632,9 @@ func (s *soaker) longRun(ctx context.Context, jobs int) (leak, error) {
 		limit = slopeWarming
 	}
 	if l.slope > limit || l.goroutines > 2 || l.files > 2 {
-		return l, fmt.Errorf("it leaks: %+v", l)
+		return fmt.Errorf("it leaks: %+v", l)
 	}
-	return l, s.stop(ctx)
+	return s.stop(ctx)
 }
 
 type sample struct {
