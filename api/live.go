@@ -90,7 +90,7 @@ func (s *server) stream(c *gin.Context, sub *event.Subscription, frame func(even
 				if !send {
 					continue
 				}
-				data, err := json.Marshal(v)
+				data, err := frameOf(v)
 				if err != nil {
 					s.Log.Error("an event cannot be written as JSON", "type", e.Type, "err", err)
 					continue
@@ -102,4 +102,12 @@ func (s *server) stream(c *gin.Context, sub *event.Subscription, frame func(even
 			}
 		}
 	}
+}
+
+// frameOf is what is sent: an event as it is was made into JSON once for all who listen.
+func frameOf(v any) ([]byte, error) {
+	if e, ok := v.(event.Event); ok {
+		return e.Frame()
+	}
+	return json.Marshal(v)
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"runtime"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,6 +30,8 @@ func newMetrics(s *server) *metrics {
 	gauge("qie_worker_rss_bytes", "Memory of the worker.", func(y supervisor.System) float64 { return float64(y.Gauges.WorkerRSS) })
 	gauge("qie_disk_free_bytes", "Free on the data folder's disk.", func(y supervisor.System) float64 { return float64(y.Gauges.DiskFree) })
 	gauge("qie_live_connections", "Live streams.", func(y supervisor.System) float64 { return float64(y.Listeners) })
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "qie_goroutines", Help: "Of the supervisor."},
+		func() float64 { return float64(runtime.NumGoroutine()) }))
 	return m
 }
 

@@ -131,6 +131,50 @@ func (s *server) retryJob(ctx context.Context, in *idInput) (*body[job.Job], err
 	return answer(s.sup.Retry(ctx, id))
 }
 
+type moveInput struct {
+	ID   string `path:"id" maxLength:"64" doc:"of the job"`
+	Body *struct {
+		Before string `json:"before,omitempty" maxLength:"64" doc:"id of the waiting job that it shall stand in front of; absent: the front of the line"`
+	}
+}
+
+func (s *server) moveJob(ctx context.Context, in *moveInput) (*body[job.Job], error) {
+	id, before := job.ID(in.ID), job.ID("")
+	if in.Body != nil {
+		before = job.ID(in.Body.Before)
+	}
+	if !id.Valid() || before != "" && !before.Valid() {
+		return nil, problemOf(errNoJob)
+	}
+	return answer(s.sup.Move(ctx, id, before))
+}
+
+func (s *server) duplicateJob(ctx context.Context, in *idInput) (*body[job.Job], error) {
+	id, err := in.job()
+	if err != nil {
+		return nil, err
+	}
+	return answer(s.sup.Duplicate(ctx, id))
+}
+
+type pauseInput struct {
+	Body *struct {
+		Reason string `json:"reason,omitempty" maxLength:"200" doc:"in words, for whoever looks at the queue"`
+	}
+}
+
+func (s *server) pauseQueue(ctx context.Context, in *pauseInput) (*body[event.Queue], error) {
+	reason := ""
+	if in.Body != nil {
+		reason = in.Body.Reason
+	}
+	return answer(s.sup.Pause(ctx, reason))
+}
+
+func (s *server) resumeQueue(ctx context.Context, _ *empty) (*body[event.Queue], error) {
+	return answer(s.sup.Resume(ctx))
+}
+
 // ModelInfo is one line of the catalogue.
 type ModelInfo struct {
 	ID        string  `json:"id"`

@@ -46,6 +46,9 @@ func (s *Supervisor) Retry(ctx context.Context, id job.ID) (job.Job, error) {
 		if s.rows[id] != nil {
 			return
 		}
+		if refused = s.written(id); refused != nil {
+			return
+		}
 		row, err := s.store.Row(ctx, id)
 		if err != nil {
 			refused = err
@@ -67,6 +70,14 @@ func (s *Supervisor) Retry(ctx context.Context, id job.ID) (job.Job, error) {
 		j := &row.Job
 		j.Error, j.FinishedAt, j.StartedAt, j.ETA, j.Preview = nil, nil, nil, nil, ""
 		j.Phase, j.Percent, j.Step, j.Timings, j.Notices = "", 0, 0, map[string]float64{}, []job.Notice{}
+		// Durable before the answer, as a submit is.
+		if j.State, refused = job.Next(j.State, job.StepRetry); refused == nil {
+			refused = s.store.Record(ctx, row, nil)
+		}
+		if refused != nil {
+			s.pending.Add(-1)
+			return
+		}
 		e := &entry{Row: row, ready: time.Now()}
 		s.rows[id] = e
 		s.mu.Lock()
@@ -77,7 +88,7 @@ func (s *Supervisor) Retry(ctx context.Context, id job.ID) (job.Job, error) {
 			}
 		}
 		s.mu.Unlock()
-		s.step(e, job.StepRetry, nil)
+		s.publish(e)
 	})
 	if err != nil {
 		return job.Job{}, err
@@ -100,6 +111,7 @@ func (s *Supervisor) Remove(ctx context.Context, id job.ID) error {
 		if refused = s.store.Delete(ctx, id); refused != nil {
 			return
 		}
+		delete(s.queue.late, id)
 		if row != nil {
 			s.forget(row)
 		}

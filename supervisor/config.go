@@ -13,6 +13,9 @@ import (
 // QueueMax is how many jobs may wait or run when Config says nothing.
 const QueueMax = 200
 
+// DiskFloor is how much space a job needs to start when Config says nothing: room for its pictures and for the database.
+const DiskFloor = 2_000_000_000
+
 // UploadBytesMax bounds one uploaded picture.
 const UploadBytesMax = 100 << 20
 
@@ -37,6 +40,13 @@ type Config struct {
 
 	// Worker carries what tests change: Limits, Guard, CPUThreads. The supervisor fills in the rest.
 	Worker worker.Config
+
+	// DiskFloor is how many bytes must be free before a job starts; 0: DiskFloor, below 0: none.
+	DiskFloor int64
+	// DiskFree tells how many bytes are free for the jobs folder; nil asks the system.
+	DiskFree func() (int64, error)
+	// RecheckEvery is how often the cause of a pause that heals by itself is looked at; 0: two seconds.
+	RecheckEvery time.Duration
 
 	QueueMax int // jobs that wait or run; 0: QueueMax
 	Log      *slog.Logger

@@ -25,6 +25,9 @@ func eachFile(t *testing.T, do func(path string, data []byte)) {
 			}
 			return nil
 		}
+		if d.Name() == ".git" {
+			return nil // a file in a worktree
+		}
 		data, err := os.ReadFile(path)
 		if err == nil {
 			do(path, data)
@@ -71,6 +74,15 @@ func TestHouse_NoAbsolutePaths(t *testing.T) {
 		}
 		if found := ofThisMachine.Find(data); found != nil {
 			t.Errorf("%s names %s", path, found)
+		}
+	})
+}
+
+// What a test may kill or switch off, the product must not be able to.
+func TestHouse_OnlyTestsArmFailpoints(t *testing.T) {
+	eachFile(t, func(path string, data []byte) {
+		if strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") && bytes.Contains(data, []byte("failpoint.Arm(")) {
+			t.Errorf("%s arms failpoints and is no test", path)
 		}
 	})
 }

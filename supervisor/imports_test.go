@@ -20,6 +20,8 @@ var mayImport = map[string]string{
 	"supervisor/host":   "supervisor/job",
 	"supervisor/config": "supervisor/job",
 	"supervisor/watch":  "",
+	// failpoint is where tests kill the program.
+	"supervisor/failpoint": "",
 	// picture refuses with typed errors and tells notices.
 	"supervisor/picture":  "supervisor/job",
 	"web":                 "",
@@ -27,7 +29,7 @@ var mayImport = map[string]string{
 	"supervisor/wire/gen": "supervisor/wire",
 	// 1
 	"supervisor/event":     "supervisor/job",
-	"supervisor/store":     "supervisor/job",
+	"supervisor/store":     "supervisor/job supervisor/failpoint",
 	"supervisor/sched":     "supervisor/job",
 	"supervisor/plan":      "supervisor/job supervisor/model supervisor/host",
 	"supervisor/python":    "supervisor/job supervisor/host pyruntime",
@@ -38,7 +40,7 @@ var mayImport = map[string]string{
 	"supervisor/worker/fakeworker": "supervisor/wire",
 	// 3
 	"supervisor": "supervisor/job supervisor/event supervisor/store supervisor/sched supervisor/plan supervisor/model " +
-		"supervisor/picture supervisor/host supervisor/watch supervisor/worker",
+		"supervisor/picture supervisor/host supervisor/watch supervisor/worker supervisor/failpoint",
 	// 4
 	"supervisor/supervisortest": "supervisor supervisor/job supervisor/event supervisor/store supervisor/model " +
 		"supervisor/host supervisor/worker supervisor/worker/fakeworker",

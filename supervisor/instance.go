@@ -15,6 +15,7 @@ import (
 	"github.com/shirou/gopsutil/v3/process"
 
 	"qie/supervisor/host"
+	"qie/supervisor/store"
 )
 
 const (
@@ -242,8 +243,12 @@ func writeJSON(path string, v any) error {
 		return fmt.Errorf("encode %s: %w", filepath.Base(path), err)
 	}
 	part := path + ".part"
-	if err := os.WriteFile(part, data, 0o600); err != nil {
-		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
+	if err = os.WriteFile(part, data, 0o600); err == nil {
+		err = os.Rename(part, path)
 	}
-	return os.Rename(part, path)
+	if err != nil {
+		_ = os.Remove(part)
+		return store.DiskError(fmt.Errorf("write %s: %w", filepath.Base(path), err))
+	}
+	return nil
 }

@@ -82,9 +82,15 @@ func (b *inbox) take() []any {
 // loop is the one writer of job state.
 func (s *Supervisor) loop() {
 	defer s.parts.Done()
+	defer s.writeLate()
+	recheck := time.NewTicker(s.cfg.RecheckEvery)
+	defer recheck.Stop()
 	for {
 		s.dispatch()
+		s.tellQueue()
 		select {
+		case <-recheck.C:
+			s.recheck()
 		case r := <-s.requests:
 			// What was told before the question was asked comes first: a job that Submit has answered is known here.
 			over := s.takeAll()
@@ -183,7 +189,7 @@ func (e *entry) lower() string {
 // dispatch starts what comes next.
 func (s *Supervisor) dispatch() {
 	w := s.worker.Load()
-	if w == nil || s.ctx.Err() != nil {
+	if w == nil || s.ctx.Err() != nil || s.held() {
 		return
 	}
 	state := worker.State(w.Status().State)
@@ -192,6 +198,9 @@ func (s *Supervisor) dispatch() {
 		v.Items = append(v.Items, sched.Item{ID: id, Order: row.Order, State: row.Job.State, Attempt: row.Job.Attempt})
 	}
 	for _, a := range sched.Next(v) {
+		if !s.roomToStart() {
+			return
+		}
 		s.start(w, s.rows[a.Start], a.Attempt)
 	}
 }
@@ -253,7 +262,7 @@ func loaded(state string) bool {
 	return s == worker.Warm || s == worker.Busy
 }
 
-func attemptFile(attempt int) string { return fmt.Sprintf("attempt-%d.png", attempt) }
+func attemptFile(attempt int) string { return fmt.Sprintf("%s%d.png", store.AttemptPrefix, attempt) }
 
 // noticed adds a notice once.
 func noticed(have []job.Notice, n job.Notice) []job.Notice {
@@ -292,10 +301,9 @@ func (s *Supervisor) record(row *entry, attempt *store.Attempt) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), recordTimeout)
 	defer cancel()
 	if err := s.store.Record(ctx, row.Row, attempt); err != nil {
-		// The truth in memory goes on; the next record of the job brings the row up to date.
+		// The truth in memory goes on, and is written as soon as that is possible again.
 		s.log.Error("record job", "job", row.Job.ID, "err", err)
-		s.Notice(job.Notice{Code: "store_failed", Message: "the state of a job could not be written: " +
-			job.AsError(err).Message})
+		s.unsaved(row, attempt, job.AsError(err))
 	}
 }
 
@@ -314,6 +322,7 @@ func (s *Supervisor) publish(row *entry) {
 			s.view.ended = s.view.ended[1:]
 		}
 	}
+	s.view.queue.Waiting = s.waiting()
 	j = s.positioned(j)
 	s.hub.Publish(event.Event{Type: event.TypeJobChanged, Job: &j})
 }
@@ -371,7 +380,7 @@ func (s *Supervisor) stopped(row *entry) {
 }
 
 func (s *Supervisor) discardAttempt(row *entry) {
-	s.store.RemoveFile(row.Job.ID, attemptFile(row.Job.Attempt))
+	s.store.RemoveAttempts(row.Job.ID)
 }
 
 // requeue ends the attempt and puts the job back at its place, which is the head.
@@ -535,7 +544,7 @@ func (s *Supervisor) recover(ctx context.Context) error {
 				last = &attempts[n-1]
 				last.State, last.Code, last.Ended = job.Interrupted, job.CodeWorkerDied, now
 			}
-			s.store.RemoveFile(j.ID, attemptFile(j.Attempt))
+			s.store.RemoveAttempts(j.ID)
 			if sched.AfterRestart(j.State) {
 				j.State = job.Queued
 				j.Phase, j.Percent, j.Step, j.ETA, j.Preview = "", 0, 0, nil, ""

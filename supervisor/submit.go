@@ -63,7 +63,7 @@ func (s *Supervisor) NewUpload(ctx context.Context, name string, r io.Reader) (U
 		_, _, _, err = picture.Sniff(f)
 	}
 	if closeErr := f.Close(); err == nil {
-		err = closeErr
+		err = store.DiskError(closeErr)
 	}
 	if err != nil {
 		u.Discard()
@@ -119,14 +119,7 @@ func cleanName(name string) string {
 // Submit makes a job of a recipe and its pictures. When it returns, the job and its files are on the disk, and it
 // will have exactly one end. The uploads are consumed, also when it fails.
 func (s *Supervisor) Submit(ctx context.Context, sub Submission) (job.Job, error) {
-	defer func() {
-		for _, u := range sub.Uploads {
-			u.Discard()
-		}
-		if sub.Mask != nil {
-			sub.Mask.Discard()
-		}
-	}()
+	defer discardAll(sub)
 	// Without the model nobody knows what a recipe may ask. It takes moments: the demo is unpacked, a large one looked at.
 	select {
 	case <-s.modelKnown:
@@ -147,6 +140,22 @@ func (s *Supervisor) Submit(ctx context.Context, sub Submission) (job.Job, error
 	}
 	return j, nil
 }
+
+// discardAll drops the uploads of a submission; those that were placed are gone already.
+func discardAll(sub Submission) {
+	for _, u := range sub.Uploads {
+		u.Discard()
+	}
+	if sub.Mask != nil {
+		sub.Mask.Discard()
+	}
+}
+
+// originalMask is the untouched upload of a mask.
+const originalMask = "original-mask"
+
+// originalFile is the untouched upload n, from 1.
+func originalFile(n int) string { return fmt.Sprintf("original-%d", n) }
 
 // checkSubmission refuses what can be refused before a picture is decoded.
 func (s *Supervisor) checkSubmission(sub Submission) (model.Spec, error) {
@@ -238,7 +247,7 @@ func (s *Supervisor) placeImages(ctx context.Context, j *job.Job, sub Submission
 		return context.Cause(ctx)
 	}
 	for i, u := range sub.Uploads {
-		info, err := s.placeImage(j, u, store.InputFile(i+1), fmt.Sprintf("original-%d", i+1))
+		info, err := s.placeImage(j, u, store.InputFile(i+1), originalFile(i+1))
 		if err != nil {
 			return err
 		}
@@ -247,7 +256,7 @@ func (s *Supervisor) placeImages(ctx context.Context, j *job.Job, sub Submission
 	if sub.Mask == nil {
 		return nil
 	}
-	if _, err := s.placeImage(j, *sub.Mask, store.MaskFile, "original-mask"); err != nil {
+	if _, err := s.placeImage(j, *sub.Mask, store.MaskFile, originalMask); err != nil {
 		return err
 	}
 	j.Notices = noticed(j.Notices, job.Notice{Code: "mask_unused", Message: "the mask was kept but this model does not use it"})

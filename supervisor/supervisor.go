@@ -60,6 +60,7 @@ type Supervisor struct {
 	rows  map[job.ID]*entry
 	paces map[string]plan.Pace
 	free  time.Time // since when the worker could take a job
+	queue queue
 }
 
 // view is what a page may see, a copy of what the loop knows.
@@ -67,6 +68,7 @@ type view struct {
 	jobs    map[job.ID]job.Job
 	ended   []job.ID // newest last
 	worker  event.Worker
+	queue   event.Queue
 	spec    model.Spec
 	setup   map[string]job.Notice // why a job would not start; keyed by the part that is not ready
 	notices []job.Notice
@@ -88,14 +90,15 @@ func Open(ctx context.Context, cfg Config) (*Supervisor, error) {
 	s := &Supervisor{
 		cfg: cfg, log: cfg.Log, store: st, hub: event.New(boot), instance: inst, started: cfg.Now(),
 		decodes: make(chan struct{}, decodesMax), modelKnown: make(chan struct{}), requests: make(chan request), inbox: inbox{wake: make(chan struct{}, 1)},
-		rows: map[job.ID]*entry{}, paces: map[string]plan.Pace{},
+		rows: map[job.ID]*entry{}, paces: map[string]plan.Pace{}, queue: newQueue(),
 	}
 	s.view = view{jobs: map[job.ID]job.Job{}, worker: event.Worker{State: string(worker.Down)}, setup: map[string]job.Notice{
 		partModel:  {Code: "model_preparing", Message: "the model is being prepared"},
 		partWorker: {Code: "worker_preparing", Message: "the Python environment is being checked"},
 	}}
+	s.view.notices = st.Notices()
 	s.gauged.Store(&event.Gauges{})
-	if err := s.recover(ctx); err != nil {
+	if err := errors.Join(s.recover(ctx), s.recoverPause(ctx)); err != nil {
 		return nil, errors.Join(err, st.Close(), inst.close())
 	}
 	// The parts outlive ctx: Close ends them in order.
@@ -117,6 +120,15 @@ func (c Config) orDefaults() Config {
 	}
 	if c.QueueMax == 0 {
 		c.QueueMax = QueueMax
+	}
+	if c.DiskFloor == 0 {
+		c.DiskFloor = DiskFloor
+	}
+	if c.DiskFree == nil {
+		c.DiskFree = func() (int64, error) { return diskFree(c.JobsDir) }
+	}
+	if c.RecheckEvery == 0 {
+		c.RecheckEvery = recheckEvery
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -184,10 +196,9 @@ func (s *Supervisor) positioned(j job.Job) job.Job {
 	if j.State != job.Queued {
 		return j
 	}
-	for _, other := range s.view.jobs {
-		if other.State == job.Queued && (other.CreatedAt.Before(j.CreatedAt) || other.ID == j.ID) {
-			j.Position++
-		}
+	waiting := s.view.queue.Waiting
+	if j.Position = slices.Index(waiting, j.ID) + 1; j.Position == 0 {
+		j.Position = len(waiting) + 1 // the loop has not met it yet
 	}
 	return j
 }
@@ -220,7 +231,7 @@ func (s *Supervisor) snapshot() event.State {
 	reasons := s.reasons()
 	return event.State{
 		Epoch: s.hub.Epoch(), Version: s.cfg.Version, Ready: len(reasons) == 0, Reasons: reasons, Jobs: jobs,
-		Worker: s.view.worker, Model: modelView(s.view.spec), Gauges: *s.gauged.Load(),
+		Worker: s.view.worker, Queue: s.queueView(), Model: modelView(s.view.spec), Gauges: *s.gauged.Load(),
 		Notices: append([]job.Notice{}, s.view.notices...),
 	}
 }
@@ -242,6 +253,9 @@ func (s *Supervisor) reasons() []job.Notice {
 	}
 	if len(reasons) > 0 {
 		return reasons
+	}
+	if q := s.view.queue; q.Paused {
+		reasons = append(reasons, job.Notice{Code: "queue_paused", Message: "the queue is paused: " + q.Reason})
 	}
 	switch w := s.view.worker; worker.State(w.State) {
 	case worker.Broken, worker.Backoff, worker.Exited, worker.Suspect, worker.Stopping:

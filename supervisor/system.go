@@ -44,7 +44,7 @@ func (s *Supervisor) measure() event.Gauges {
 	if m, err := mem.VirtualMemory(); err == nil {
 		g.MemoryTotal, g.MemoryAvailable = int64(m.Total), int64(m.Available)
 	}
-	if d, err := disk.Usage(s.cfg.JobsDir); err == nil {
+	if d, err := disk.Usage(s.store.JobsDir()); err == nil {
 		g.DiskFree = int64(d.Free)
 		s.diskAll.Store(int64(d.Total))
 	}

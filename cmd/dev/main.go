@@ -8,6 +8,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+
+	"qie/supervisor/worker/fakeworker"
 )
 
 const usage = `usage: go run ./cmd/dev COMMAND
@@ -17,9 +19,11 @@ const usage = `usage: go run ./cmd/dev COMMAND
   fresh            in a fresh clone what README says, killed after each step of the set-up
   demo-eval        the demo model on held-out photos and sentences, in pictures and in words
   bench            the figures of README, with the machine that they were measured on
+  soak             the real program with the fake worker: --kills 500 --seed N, or --jobs 10000
   samples          the before-and-after pictures of the first screen, made by the demo model; after every change of it`
 
 func main() {
+	fakeworker.MainIfAsked() // soak lays this binary where the program looks for Python
 	os.Exit(dev(os.Args[1:]))
 }
 
@@ -30,7 +34,7 @@ func dev(args []string) int {
 		_ = os.Setenv("PATH", tools+string(os.PathListSeparator)+os.Getenv("PATH")) // what setup.sh fetched
 	}
 	commands := map[string]func(context.Context, []string) error{"check": check, "gen": gen, "run": run, "fresh": fresh,
-		"demo-eval": demoEval, "samples": samples, "bench": bench}
+		"demo-eval": demoEval, "samples": samples, "soak": soak, "bench": bench}
 	if len(args) < 1 || commands[args[0]] == nil {
 		fmt.Fprintln(os.Stderr, usage)
 		return 2

@@ -115,6 +115,15 @@ func (c *client) do(ctx context.Context, method, path, contentType string, body 
 	return nil
 }
 
+// post sends a small JSON body.
+func (c *client) post(ctx context.Context, path string, body map[string]string, v any) error {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("request: %w", err)
+	}
+	return c.do(ctx, http.MethodPost, path, "application/json", bytes.NewReader(data), v)
+}
+
 func (c *client) send(ctx context.Context, method, path, contentType string, body io.Reader) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
 	if err != nil {

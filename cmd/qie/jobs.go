@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"qie/supervisor/event"
 	"qie/supervisor/job"
 )
 
@@ -21,6 +23,11 @@ func (a *app) jobs() *cobra.Command {
 		if a.out.json {
 			return a.out.value(jobs)
 		}
+		var state event.State
+		if err := c.do(ctx, http.MethodGet, "/api/v1/state", "", nil, &state); err != nil {
+			return err
+		}
+		a.sayQueue(state.Queue)
 		for _, j := range jobs {
 			a.out.result("%s  %-9s  %-11s  %s", j.ID, j.State, ago(j.CreatedAt), oneLine(j.Recipe.Prompt, 60))
 		}
@@ -30,7 +37,7 @@ func (a *app) jobs() *cobra.Command {
 		return nil
 	}
 	cmd := &cobra.Command{
-		Use: "jobs", Short: "List jobs, newest first; show, cancel, retry or remove one",
+		Use: "jobs", Short: "List jobs, newest first; show, cancel, retry, move or remove one; pause the queue",
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.with(cmd.Context(), list) },
 	}
 	cmd.Flags().StringVar(&state, "state", "", "queued, running, succeeded, failed or canceled")
@@ -54,8 +61,73 @@ func (a *app) jobs() *cobra.Command {
 		}
 	}
 	cmd.AddCommand(verb("show", "Show a job", http.MethodGet, ""), verb("cancel", "Cancel a job", http.MethodPost, "/cancel"),
-		verb("retry", "Queue an ended job again", http.MethodPost, "/retry"), verb("rm", "Remove a job with its files", http.MethodDelete, ""))
+		verb("retry", "Queue an ended job again", http.MethodPost, "/retry"),
+		verb("duplicate", "Queue a new job with the recipe and pictures of another", http.MethodPost, "/duplicate"),
+		a.moveJob(), a.pauseQueue(), a.resumeQueue(), verb("rm", "Remove a job with its files", http.MethodDelete, ""))
 	return cmd
+}
+
+func (a *app) moveJob() *cobra.Command {
+	var before string
+	cmd := &cobra.Command{
+		Use: "move ID", Short: "Put a waiting job at the front of the line, or before another", Args: exactID,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.with(cmd.Context(), func(ctx context.Context, c *client) error {
+				var j job.Job
+				if err := c.post(ctx, "/api/v1/jobs/"+args[0]+"/move", map[string]string{"before": before}, &j); err != nil {
+					return err
+				}
+				return a.showJob(j)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&before, "before", "", "id of the waiting job to stand in front of")
+	return cmd
+}
+
+func (a *app) pauseQueue() *cobra.Command {
+	return &cobra.Command{
+		Use: "pause [REASON]", Short: "Start no job until the queue is resumed; what runs goes on", Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.setQueue(cmd.Context(), "pause", map[string]string{"reason": strings.Join(args, "")})
+		},
+	}
+}
+
+func (a *app) resumeQueue() *cobra.Command {
+	return &cobra.Command{
+		Use: "resume", Short: "Let the queue go on",
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.setQueue(cmd.Context(), "resume", nil) },
+	}
+}
+
+func (a *app) setQueue(ctx context.Context, verb string, body map[string]string) error {
+	return a.with(ctx, func(ctx context.Context, c *client) error {
+		var q event.Queue
+		if err := c.post(ctx, "/api/v1/queue/"+verb, body, &q); err != nil {
+			return err
+		}
+		if a.out.json {
+			return a.out.value(q)
+		}
+		a.sayQueue(q)
+		if !q.Paused {
+			a.out.say("the queue goes on; %d wait", len(q.Waiting))
+		}
+		return nil
+	})
+}
+
+// sayQueue tells why nothing starts.
+func (a *app) sayQueue(q event.Queue) {
+	if !q.Paused {
+		return
+	}
+	hint := q.Hint
+	if q.By == "person" {
+		hint = "go on with: qie jobs resume"
+	}
+	a.out.say("the queue is paused: %s; %s", q.Reason, hint)
 }
 
 func exactID(cmd *cobra.Command, args []string) error {

@@ -1,15 +1,24 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	st "qie/supervisor/supervisortest"
 )
 
 // The test binary poses as qie, and so is its own worker guard.
 func TestMain(m *testing.M) {
+	st.Main() // a link to this binary leads to it by its own name: that one has to know every role, or it would run the tests
+	if len(os.Args) > 1 && filepath.Base(os.Args[0]) != "qie" && !strings.HasPrefix(os.Args[1], "-test.") {
+		fmt.Fprintln(os.Stderr, "this test binary was started as something that it is not:", os.Args)
+		os.Exit(1)
+	}
 	testscript.Main(m, map[string]func(){"qie": main})
 }
 

@@ -2,7 +2,12 @@
 // reconnect lossless, and one latest-wins progress slot per job and subscriber. It decides nothing about jobs.
 package event
 
-import "qie/supervisor/job"
+import (
+	"encoding/json"
+	"sync"
+
+	"qie/supervisor/job"
+)
 
 // Type names an event on /api/v1/live.
 type Type string
@@ -14,6 +19,7 @@ const (
 	TypeJobProgress   Type = "job.progress"
 	TypeJobRemoved    Type = "job.removed"
 	TypeWorkerChanged Type = "worker.changed"
+	TypeQueueChanged  Type = "queue.changed"
 	TypeModelProgress Type = "model.progress"
 	TypeSystemGauges  Type = "system.gauges"
 	TypeNotice        Type = "notice"
@@ -29,9 +35,28 @@ type Event struct {
 	ID       job.ID         `json:"id,omitempty" doc:"of the removed job"`
 	Progress *Progress      `json:"progress,omitempty"`
 	Worker   *Worker        `json:"worker,omitempty"`
+	Queue    *Queue         `json:"queue,omitempty"`
 	Model    *ModelProgress `json:"model,omitempty"`
 	Gauges   *Gauges        `json:"gauges,omitempty"`
 	Notice   *job.Notice    `json:"notice,omitempty"`
+
+	once *frame
+}
+
+// frame is what an event looks like on the wire, made once for everybody who is sent it.
+type frame struct {
+	once sync.Once
+	data []byte
+	err  error
+}
+
+// Frame gives the event as JSON. A thousand listeners share one.
+func (e Event) Frame() ([]byte, error) {
+	if e.once == nil {
+		return json.Marshal(e)
+	}
+	e.once.once.Do(func() { e.once.data, e.once.err = json.Marshal(e) })
+	return e.once.data, e.once.err
 }
 
 // Progress of the running attempt. Latest wins: a client may miss some, never the job.changed events.
@@ -65,6 +90,15 @@ type Worker struct {
 	BytesTotal int64   `json:"bytes_total,omitempty"`
 }
 
+// Queue is the line in front of the worker. Latest wins: a newer one replaces the older.
+type Queue struct {
+	Paused  bool     `json:"paused" doc:"nothing starts until somebody resumes, or until the cause is gone"`
+	By      string   `json:"by,omitempty" enum:"person,disk" doc:"person: until it is resumed; disk: until there is space again"`
+	Reason  string   `json:"reason,omitempty" doc:"why it is paused, in words"`
+	Hint    string   `json:"hint,omitempty" doc:"the one next action"`
+	Waiting []job.ID `json:"waiting" nullable:"false" doc:"the jobs that wait, next first"`
+}
+
 // ModelProgress is a download in bytes that were verified.
 type ModelProgress struct {
 	ID         string  `json:"id"`
@@ -92,6 +126,7 @@ type State struct {
 	Reasons []job.Notice `json:"reasons" nullable:"false" doc:"why a job would not start now"`
 	Jobs    []job.Job    `json:"jobs" nullable:"false" doc:"all that wait or run, and the newest that ended"`
 	Worker  Worker       `json:"worker"`
+	Queue   Queue        `json:"queue"`
 	Model   ModelView    `json:"model"`
 	Gauges  Gauges       `json:"gauges"`
 	Notices []job.Notice `json:"notices" nullable:"false"`

@@ -69,7 +69,7 @@ func slotOf(e Event) (slot, bool) {
 		return slot{e.Type, string(e.Progress.Job)}, true
 	case TypeModelProgress:
 		return slot{e.Type, e.Model.ID}, true
-	case TypeSystemGauges:
+	case TypeSystemGauges, TypeQueueChanged:
 		return slot{kind: e.Type}, true
 	}
 	return slot{}, false
@@ -85,16 +85,18 @@ func (h *Hub) Publish(e Event) Event {
 	}
 	h.seq++
 	e.Epoch, e.Seq = h.epoch, h.seq
+	kept := e // what waits for a later client holds no frame: the ring would double
+	e.once = &frame{}
 	if s, ok := slotOf(e); ok {
-		h.latest[s] = e
+		h.latest[s] = kept
 		for sub := range h.subs {
 			sub.slots[s] = e
 			sub.signal()
 		}
-		return e
+		return kept
 	}
 	h.forget(e)
-	h.ring = append(h.ring, e)
+	h.ring = append(h.ring, kept)
 	if over := len(h.ring) - RingSize; over > 0 {
 		h.lost = h.ring[over-1].Seq
 		h.ring = slices.Delete(h.ring, 0, over)
@@ -102,7 +104,7 @@ func (h *Hub) Publish(e Event) Event {
 	for sub := range h.subs {
 		sub.push(e)
 	}
-	return e
+	return kept
 }
 
 // forget drops the progress of a job that no longer runs, so that no client sees it after the end.

@@ -204,3 +204,88 @@ func TestHub_FiftyClientsInAStorm(t *testing.T) {
 		t.Errorf("%d subscribers are left", n)
 	}
 }
+
+func TestHub_TheLineIsLatestWins(t *testing.T) {
+	h := New("boot")
+	s := h.Subscribe("boot", 0, state)
+	defer s.Close()
+	for range 3 {
+		h.Publish(Event{Type: TypeQueueChanged, Queue: &Queue{Paused: true}})
+	}
+	if got := shape(next(t, s)); got != "3:queue.changed " {
+		t.Errorf("got %s", got)
+	}
+}
+
+// A snapshot and the events behind it fit together whatever is published meanwhile: nothing is missing, nothing comes
+// twice. Publish and Subscribe happen under the lock of the state, as the facade does it.
+func TestHub_SnapshotAndEventsHaveNoGap(t *testing.T) {
+	h := New("boot")
+	var mu sync.Mutex
+	count := 0
+	const all = 2000
+	var clients sync.WaitGroup
+	for range 8 {
+		clients.Go(func() {
+			for at := 0; at < all; {
+				mu.Lock()
+				s := h.Subscribe("", 0, func() State { return State{Version: fmt.Sprint(count)} })
+				mu.Unlock()
+				for range 5 { // a few looks, then it comes back as a page that was reloaded
+					<-s.C()
+					events, err := s.Next()
+					if err != nil {
+						break
+					}
+					for _, e := range events {
+						switch e.Type {
+						case TypeState:
+							if _, err := fmt.Sscan(e.State.Version, &at); err != nil {
+								t.Error(err)
+							}
+						case TypeJobChanged:
+							if e.Job.Step != at+1 {
+								t.Errorf("event %d came behind %d", e.Job.Step, at)
+							}
+							at = e.Job.Step
+						}
+					}
+					if at == all {
+						break
+					}
+				}
+				s.Close()
+			}
+		})
+	}
+	for range all {
+		mu.Lock()
+		count++
+		e := changed("a", job.Running)
+		e.Job.Step = count
+		h.Publish(e)
+		mu.Unlock()
+	}
+	clients.Wait()
+}
+
+func TestEvent_OneFrameForAll(t *testing.T) {
+	h := New("boot")
+	a, b := h.Subscribe("boot", 0, state), h.Subscribe("boot", 0, state)
+	defer a.Close()
+	defer b.Close()
+	h.Publish(changed("a", job.Running))
+	one, err := next(t, a)[0].Frame()
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, err := next(t, b)[0].Frame()
+	if err != nil || &one[0] != &two[0] {
+		t.Errorf("two clients, two frames (%v)", err)
+	}
+	late := h.Subscribe("boot", 0, state)
+	defer late.Close()
+	if again, err := next(t, late)[0].Frame(); err != nil || string(again) != string(one) {
+		t.Errorf("replayed as %s, %v", again, err)
+	}
+}

@@ -47,6 +47,7 @@ const (
 	CodeWeightsCorrupt Code = "weights_corrupt"
 	CodeLoRAMismatch   Code = "lora_mismatch"
 	CodeDiskFull       Code = "disk_full"
+	CodeDiskError      Code = "disk_error"
 	CodeNaNOutput      Code = "nan_output"
 	CodeWorkerDied     Code = "worker_died"
 	CodeWorkerStalled  Code = "worker_stalled"
@@ -66,7 +67,8 @@ var codeFacts = map[Code]struct{ retry bool }{
 	CodeMethodNotAllowed: {}, CodeUnsupportedMedia: {}, CodeQueueFull: {}, CodeNotReady: {}, CodeRangeUnsatisfied: {},
 	CodeModelNotInstalled: {},
 	CodeOOMLoad:           {retry: true}, CodeOOMRun: {retry: true}, CodeGPUContext: {retry: true},
-	CodeWeightsMissing: {}, CodeWeightsCorrupt: {}, CodeLoRAMismatch: {}, CodeDiskFull: {}, CodeNaNOutput: {},
+	CodeWeightsMissing: {}, CodeWeightsCorrupt: {}, CodeLoRAMismatch: {}, CodeDiskFull: {}, CodeDiskError: {},
+	CodeNaNOutput:  {},
 	CodeWorkerDied: {retry: true}, CodeWorkerStalled: {retry: true}, CodePoison: {}, CodeCanceled: {},
 	CodeProtocol: {retry: true}, CodeEnvBroken: {}, CodeInternal: {retry: true},
 }

@@ -10,7 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
+	"qie/supervisor/failpoint"
 	"qie/supervisor/job"
 )
 
@@ -30,6 +32,9 @@ const (
 	// CheckpointFile holds the denoise of an attempt that broke off, until the job ends.
 	CheckpointFile = "checkpoint"
 )
+
+// AttemptPrefix begins the name of whatever one attempt writes.
+const AttemptPrefix = "attempt-"
 
 // InputFile names source n, from 1, as the worker reads it.
 func InputFile(n int) string { return "input-" + strconv.Itoa(n) + ".png" }
@@ -67,22 +72,31 @@ func (s *Store) NewFolder(id job.ID) error {
 		return DiskError(fmt.Errorf("folder of the job: %w", err))
 	}
 	f, err := s.root.OpenFile(string(id)+"/"+pendingFile, os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		return DiskError(fmt.Errorf("folder of the job: %w", err))
+	if err == nil {
+		err = f.Close()
 	}
-	return f.Close()
+	if err != nil {
+		return DiskError(errors.Join(fmt.Errorf("folder of the job: %w", err), s.root.RemoveAll(string(id))))
+	}
+	failpoint.At("folder.made")
+	return nil
 }
 
 // Settle makes the folder and everything in it durable; call it before Insert.
 func (s *Store) Settle(id job.ID) error {
+	failpoint.At("settle.begin")
 	if err := s.sync(string(id)); err != nil {
 		return err
 	}
+	failpoint.At("settle.folder")
 	return s.sync(".")
 }
 
 // Keep tells that the row is durable.
-func (s *Store) Keep(id job.ID) { _ = s.root.Remove(string(id) + "/" + pendingFile) }
+func (s *Store) Keep(id job.ID) {
+	failpoint.At("keep")
+	_ = s.root.Remove(string(id) + "/" + pendingFile)
+}
 
 // Create opens a new file in a job's folder under a temporary name; Finish or Abort ends it.
 func (s *Store) Create(id job.ID, name string) (*Draft, error) {
@@ -96,6 +110,12 @@ func (s *Store) Create(id job.ID, name string) (*Draft, error) {
 	}
 	return &Draft{File: f, store: s, temp: temp, name: string(id) + "/" + name}, nil
 }
+
+// The guards that a test takes away to see that it would notice.
+const (
+	GuardFolderSync = "folder.sync"
+	GuardFull       = "synchronous.full"
+)
 
 // Draft is a file that is not there yet for anybody else.
 type Draft struct {
@@ -112,6 +132,7 @@ func (d *Draft) Finish() error {
 		err = closeErr
 	}
 	if err == nil {
+		failpoint.At("file.synced")
 		err = d.store.root.Rename(d.temp, d.name)
 	}
 	if err != nil {
@@ -145,15 +166,22 @@ func (s *Store) PlaceSpool(spool string, id job.ID, name string) error {
 	if err := s.root.Rename(spool, string(id)+"/"+name); err != nil {
 		return DiskError(fmt.Errorf("keep the upload: %w", err))
 	}
+	failpoint.At("upload.placed")
 	return nil
 }
 
 // Rename gives a file of a job its final name, durably.
 func (s *Store) Rename(id job.ID, from, to string) error {
+	failpoint.At("result.verified")
 	if err := s.root.Rename(string(id)+"/"+from, string(id)+"/"+to); err != nil {
-		return fmt.Errorf("rename %s: %w", from, err)
+		return DiskError(fmt.Errorf("rename %s: %w", from, err))
 	}
-	return s.sync(string(id))
+	failpoint.At("result.renamed")
+	if err := s.sync(string(id)); err != nil {
+		return err
+	}
+	failpoint.At("result.durable")
+	return nil
 }
 
 // OpenFile opens a file of a job for reading. Nothing outside the jobs folder can be reached.
@@ -170,6 +198,19 @@ func (s *Store) OpenFile(id job.ID, name string) (*os.File, error) {
 
 // RemoveFile drops one file of a job; a missing one is fine.
 func (s *Store) RemoveFile(id job.ID, name string) { _ = s.root.Remove(string(id) + "/" + name) }
+
+// RemoveAttempts drops the pictures that attempts wrote, whole and half, but not the result.
+func (s *Store) RemoveAttempts(id job.ID) {
+	entries, err := fs.ReadDir(s.root.FS(), string(id))
+	if err != nil {
+		return // no folder, no files
+	}
+	for _, e := range entries {
+		if name := strings.TrimLeft(e.Name(), "."); strings.HasPrefix(name, AttemptPrefix) && strings.Contains(name, ".png") {
+			s.RemoveFile(id, e.Name())
+		}
+	}
+}
 
 // RemoveFiles drops the folder of a job.
 func (s *Store) RemoveFiles(id job.ID) error {
@@ -196,10 +237,14 @@ func (s *Store) Bytes(id job.ID) int64 {
 	return total
 }
 
+// sync makes the names in a folder durable. Without it a file that was synced may be gone after a power cut.
 func (s *Store) sync(dir string) error {
+	if failpoint.Off(GuardFolderSync) {
+		return nil
+	}
 	f, err := s.root.Open(dir)
 	if err != nil {
-		return fmt.Errorf("sync folder: %w", err)
+		return DiskError(fmt.Errorf("sync folder: %w", err))
 	}
 	err = f.Sync()
 	if closeErr := f.Close(); err == nil {

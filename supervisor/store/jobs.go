@@ -39,7 +39,7 @@ const (
 
 // Insert adds a queued job at the end of the queue. It is durable when Insert returns; Order is filled in.
 func (s *Store) Insert(ctx context.Context, row *Row) error {
-	return s.tx(ctx, func(tx *sql.Tx) error {
+	return s.tx(ctx, "insert", func(tx *sql.Tx) error {
 		body, err := encode(row.Job)
 		if err != nil {
 			return err
@@ -63,7 +63,7 @@ func (s *Store) Insert(ctx context.Context, row *Row) error {
 
 // Record keeps a transition, with the attempt that it is about when there is one. The loop is its only caller.
 func (s *Store) Record(ctx context.Context, row Row, attempt *Attempt) error {
-	return s.tx(ctx, func(tx *sql.Tx) error {
+	return s.tx(ctx, "record", func(tx *sql.Tx) error {
 		body, err := encode(row.Job)
 		if err != nil {
 			return err
@@ -99,8 +99,22 @@ func (s *Store) Record(ctx context.Context, row Row, attempt *Attempt) error {
 	})
 }
 
+// Reorder gives waiting jobs new places, all of them or none.
+func (s *Store) Reorder(ctx context.Context, orders map[job.ID]int64) error {
+	return s.tx(ctx, "reorder", func(tx *sql.Tx) error {
+		for id, order := range orders {
+			if _, err := tx.ExecContext(ctx, "UPDATE jobs SET ord = ? WHERE id = ?", order, id); err != nil {
+				return fmt.Errorf("reorder the queue: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
 // LastOrder gives the place behind everybody.
 func (s *Store) LastOrder(ctx context.Context) (int64, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	var last int64
 	err := s.read.QueryRowContext(ctx, "SELECT coalesce(max(ord), 0) + 1 FROM jobs").Scan(&last)
 	return last, err
@@ -125,6 +139,8 @@ func scan(from scanner) (Row, int64, error) {
 
 // Row reads one job.
 func (s *Store) Row(ctx context.Context, id job.ID) (Row, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	row, _, err := scan(s.read.QueryRowContext(ctx, "SELECT "+columns+" FROM jobs WHERE id = ?", id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return row, notFound(id)
@@ -144,6 +160,8 @@ func (s *Store) Ended(ctx context.Context, before time.Time, state job.State) ([
 }
 
 func (s *Store) rows(ctx context.Context, query string, args ...any) ([]Row, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	found, err := s.read.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read jobs: %w", err)
@@ -178,6 +196,8 @@ func (s *Store) Query(ctx context.Context, q Query) (Page, error) {
 		}
 		from = n
 	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	found, err := s.read.QueryContext(ctx, "SELECT "+columns+` FROM jobs WHERE num < ? AND (? = '' OR state = ?)
 		AND (? = '' OR prompt LIKE ? ESCAPE '\') ORDER BY num DESC LIMIT ?`,
 		from, q.State, q.State, q.Text, "%"+escapeLike(q.Text)+"%", limit+1)
@@ -203,6 +223,8 @@ func (s *Store) Query(ctx context.Context, q Query) (Page, error) {
 
 // Attempts gives every try of a job in order.
 func (s *Store) Attempts(ctx context.Context, id job.ID) ([]Attempt, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	found, err := s.read.QueryContext(ctx,
 		"SELECT attempt, generation, state, code, started_ms, ended_ms FROM attempts WHERE job = ? ORDER BY attempt", id)
 	if err != nil {
@@ -227,7 +249,7 @@ func (s *Store) Attempts(ctx context.Context, id job.ID) ([]Attempt, error) {
 
 // Delete removes the row, then the files: a crash between leaves files that nobody shows, never a row without files.
 func (s *Store) Delete(ctx context.Context, id job.ID) error {
-	err := s.tx(ctx, func(tx *sql.Tx) error {
+	err := s.tx(ctx, "delete", func(tx *sql.Tx) error {
 		done, err := tx.ExecContext(ctx, "DELETE FROM jobs WHERE id = ?", id)
 		if err != nil {
 			return fmt.Errorf("delete job: %w", err)

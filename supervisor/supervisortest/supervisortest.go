@@ -11,6 +11,7 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,8 +27,15 @@ const Patience = 30 * time.Second
 // Main is the first line of TestMain in every package that uses New: this binary is also the guard and the worker.
 func Main() {
 	worker.GuardMain()
+	// A process built with -race waits a second before it ends; the many that tests start need not.
+	_ = os.Setenv(raceEnv, strings.TrimSpace(os.Getenv(raceEnv)+" "+raceQuick))
 	fakeworker.MainIfAsked()
 }
+
+const (
+	raceEnv   = "GORACE"
+	raceQuick = "atexit_sleep_ms=0"
+)
 
 // Option changes the configuration before Open.
 type Option func(*supervisor.Config)
@@ -69,6 +77,13 @@ func Config(t testing.TB, options ...Option) supervisor.Config {
 		cfg.ProvideModel = func(context.Context) (string, error) { return dir, nil }
 	}
 	return cfg
+}
+
+// Fake makes a configuration run the fake worker on a model of NewModel: for test processes without a testing.T.
+func Fake(c *supervisor.Config, model string) {
+	c.ProvideWorker = worksWith("")
+	c.ProvideModel = func(context.Context) (string, error) { return model, nil }
+	c.Worker = worker.Config{Guard: fakeworker.Guard, Limits: worker.Limits{Restart: 10 * time.Millisecond}}
 }
 
 func worksWith(script string) func(context.Context, func(string)) (supervisor.CommandFunc, error) {
@@ -213,4 +228,26 @@ func WaitJob(t testing.TB, s *supervisor.Supervisor, id job.ID, what string, ok 
 func WaitEnd(t testing.TB, s *supervisor.Supervisor, id job.ID) job.Job {
 	t.Helper()
 	return WaitJob(t, s, id, "end", func(j job.Job) bool { return j.State.Terminal() })
+}
+
+// PythonEnv makes a folder that QIE_PYTHON_ENV can name: what lies there as Python is the binary exe, whose main calls
+// fakeworker.MainIfAsked. So the real program runs with the fake worker and knows nothing of it. marker stands in the
+// environment of every worker, so that a test finds its own.
+func PythonEnv(dir, exe, script, marker string) error {
+	site := filepath.Join(dir, "lib", "python3.12", "site-packages")
+	for _, name := range []string{"torch", "diffusers", "transformers", "safetensors", "PIL", "msgspec"} {
+		if err := os.MkdirAll(filepath.Join(site, name), 0o700); err != nil {
+			return err
+		}
+	}
+	if err := os.WriteFile(filepath.Join(site, "pyruntime.pth"), []byte("none\n"), 0o600); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "bin"), 0o700); err != nil {
+		return err
+	}
+	quote := func(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+	text := "#!/bin/sh\nexport QIE_FAKE_ROLE=worker QIE_FAKE_SCRIPT=" + quote(script) + " QIE_TEST_MARKER=" + quote(marker) +
+		"\nexec " + quote(exe) + ` "$@"` + "\n"
+	return os.WriteFile(filepath.Join(dir, "bin", "python"), []byte(text), 0o700)
 }

@@ -64,7 +64,7 @@ func Encode(env Envelope, msg any) ([]byte, error) {
 		return nil, fmt.Errorf("encode %s: %w", env.T, err)
 	}
 	line := make([]byte, 0, len(head)+len(body)+64)
-	line = append(line, head[:len(head)-1]...)
+	line = appendASCII(line, head[:len(head)-1])
 	if len(body) > len("{}") {
 		line = append(line, ',')
 		line = appendASCII(line, body[1:len(body)-1])

@@ -1,5 +1,5 @@
 import {
-  cancelJob, getGetResultUrl, removeJob, restartWorker, retryJob, submitJob, unloadWorker, type Job, type KnownEdit,
+  cancelJob, getGetResultUrl, pauseQueue, removeJob, resumeQueue, restartWorker, retryJob, submitJob, unloadWorker, type Job, type KnownEdit,
 } from "../api/gen/qie"
 import { OFFLINE, RequestError } from "../api/request"
 import { readBoard } from "../live/board"
@@ -110,6 +110,9 @@ export const editAgain = async (job: Job, prompt: string): Promise<void> => {
   useUi.setState({ prompt })
   document.getElementById("prompt")?.focus()
 }
+
+export const pauseLine = (): Promise<void> => attempt(() => pauseQueue({}))
+export const resumeLine = (): Promise<void> => attempt(() => resumeQueue())
 
 export const startWorker = (): Promise<void> => attempt(() => restartWorker())
 export const freeWorker = (): Promise<void> => attempt(() => unloadWorker())

@@ -128,6 +128,11 @@ const en = {
 
   "queue.next": "Next in line",
   "queue.position": "Number {n} in line",
+  "queue.pause": "Pause",
+  "queue.pause.hint": "Start nothing more until you resume; what runs goes on",
+  "queue.resume": "Resume",
+  "queue.paused": "Paused: {reason}.",
+  "queue.paused.disk": "Paused: {reason}. It goes on by itself when there is space.",
   "queue.waiting": "It starts by itself when qie is ready.",
 
   "phase.starting": "Starting",
@@ -295,6 +300,8 @@ const en = {
   "error.lora_mismatch.next": "Use another, or one that was made for this model.",
   "error.disk_full": "The disk is full.",
   "error.disk_full.next": "Free some space (qie cleanup --status shows what qie holds), then try again.",
+  "error.disk_error": "The disk did not take what was written.",
+  "error.disk_error.next": "Look at the disk, then try again.",
   "error.nan_output": "The model computed no picture.",
   "error.nan_output.next": "Try another seed or another sentence.",
   "error.worker_died": "The worker ended during the edit.",

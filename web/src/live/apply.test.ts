@@ -10,6 +10,7 @@ const job = (id: string, change: Partial<Job> = {}): Job => ({
 
 const state = (change: Partial<State> = {}): State => ({
   epoch: "boot-1", seq: 10, version: "1", ready: true, reasons: [], jobs: [job("a")], worker: { state: "warm", generation: 1 },
+  queue: { paused: false, waiting: ["a"] },
   model: { id: "demo", name: "Demo", max_images: 1, default_steps: 4, default_true_cfg_scale: 1, known_edits: [], presets: [], loras: [] },
   gauges: { disk_free_bytes: 1, memory_available_bytes: 1, memory_total_bytes: 2, supervisor_rss_bytes: 1, worker_rss_bytes: 1 },
   notices: [], ...change,
@@ -28,6 +29,15 @@ function at(s = state()): Position {
 }
 
 describe("apply", () => {
+  test("the line moves every waiting job to its place", () => {
+    const start = at(state({ jobs: [job("a", { position: 1 }), job("b", { position: 2 }), job("c", { state: "running", position: 0 })] }))
+    const queue = { paused: true, by: "person" as const, reason: "lunch", waiting: ["b", "a"] }
+    const { position, refresh } = apply(start, { type: "queue.changed", epoch: "boot-1", seq: 11, queue })
+    expect(position?.board.queue).toEqual(queue)
+    expect(position?.board.jobs).toMatchObject({ a: { position: 2 }, b: { position: 1 }, c: { position: 0 } })
+    expect(refresh).toBe(true)
+  })
+
   test("a state frame is where everything begins", () => {
     const applied = apply(null, frame(state()))
     expect(applied).toMatchObject({ replaced: true, resync: false, changed: [{ id: "a" }] })

@@ -1,4 +1,4 @@
-import type { Job, Progress, State } from "../api/gen/qie"
+import type { Job, Progress, Queue, State } from "../api/gen/qie"
 import { assertNever } from "../lib/assert"
 import type { Live } from "./event"
 
@@ -45,6 +45,8 @@ export function apply(at: Position | null, e: Live): Applied {
       return { ...nothing, position: next(withoutJob(at.board, e.id)), removed: e.id }
     case "worker.changed":
       return { ...nothing, position: next({ ...at.board, worker: e.worker }), refresh: true }
+    case "queue.changed":
+      return { ...nothing, position: next(withQueue(at.board, e.queue)), refresh: true }
     case "system.gauges":
       return { ...nothing, position: next({ ...at.board, gauges: e.gauges }) }
     case "notice":
@@ -76,6 +78,16 @@ function boardOf(state: State): Board {
 
 function withJob(board: Board, job: Job): Board {
   return { ...board, jobs: { ...board.jobs, [job.id]: job } }
+}
+
+/** withQueue also moves every waiting job to its place: only one of them may have had an event of its own. */
+function withQueue(board: Board, queue: Queue): Board {
+  let jobs = board.jobs
+  for (const [i, id] of queue.waiting.entries()) {
+    const job = jobs[id]
+    if (job?.state === "queued" && job.position !== i + 1) jobs = { ...jobs, [id]: { ...job, position: i + 1 } }
+  }
+  return { ...board, queue, jobs }
 }
 
 function withoutJob(board: Board, id: string): Board {

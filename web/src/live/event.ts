@@ -1,4 +1,4 @@
-import type { Gauges, Job, LiveEvent, ModelProgress, Notice, Progress, State, Worker } from "../api/gen/qie"
+import type { Gauges, Job, LiveEvent, ModelProgress, Notice, Progress, Queue, State, Worker } from "../api/gen/qie"
 
 type Stamp = { epoch: string; seq: number }
 
@@ -10,6 +10,7 @@ export type Live = Stamp &
     | { type: "job.progress"; progress: Progress }
     | { type: "job.removed"; id: string }
     | { type: "worker.changed"; worker: Worker }
+    | { type: "queue.changed"; queue: Queue }
     | { type: "model.progress"; model: ModelProgress }
     | { type: "system.gauges"; gauges: Gauges }
     | { type: "notice"; notice: Notice }
@@ -29,6 +30,8 @@ export function narrow(e: LiveEvent): Live | null {
       return e.id ? { ...stamp, type: e.type, id: e.id } : null
     case "worker.changed":
       return e.worker ? { ...stamp, type: e.type, worker: e.worker } : null
+    case "queue.changed":
+      return e.queue ? { ...stamp, type: e.type, queue: e.queue } : null
     case "model.progress":
       return e.model ? { ...stamp, type: e.type, model: e.model } : null
     case "system.gauges":

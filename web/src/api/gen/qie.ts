@@ -162,6 +162,30 @@ export interface Progress {
   steps: number;
 }
 
+/**
+ * person: until it is resumed; disk: until there is space again
+ */
+export type QueueBy = typeof QueueBy[keyof typeof QueueBy];
+
+
+export const QueueBy = {
+  person: 'person',
+  disk: 'disk',
+} as const;
+
+export interface Queue {
+  /** person: until it is resumed; disk: until there is space again */
+  by?: QueueBy;
+  /** the one next action */
+  hint?: string;
+  /** nothing starts until somebody resumes, or until the cause is gone */
+  paused: boolean;
+  /** why it is paused, in words */
+  reason?: string;
+  /** the jobs that wait, next first */
+  waiting: string[];
+}
+
 export interface LoRAView {
   id: string;
   name: string;
@@ -223,6 +247,7 @@ export interface State {
   jobs: Job[];
   model: ModelView;
   notices: Notice[];
+  queue: Queue;
   ready: boolean;
   /** why a job would not start now */
   reasons: Notice[];
@@ -241,6 +266,7 @@ export interface LiveEvent {
   model?: ModelProgress;
   notice?: Notice;
   progress?: Progress;
+  queue?: Queue;
   /** order of events inside an epoch */
   seq: number;
   state?: State;
@@ -266,6 +292,22 @@ export interface ModelInfo {
 
 export interface ModelList {
   models: ModelInfo[];
+}
+
+export interface MoveInputBody {
+  /**
+     * id of the waiting job that it shall stand in front of; absent: the front of the line
+     * @maxLength 64
+     */
+  before?: string;
+}
+
+export interface PauseInputBody {
+  /**
+     * in words, for whoever looks at the queue
+     * @maxLength 200
+     */
+  reason?: string;
 }
 
 export interface Problem {
@@ -518,6 +560,30 @@ export const cancelJob = async (id: string, options?: Parameters<typeof request>
 
 
 
+export const getDuplicateJobUrl = (id: string,) => {
+
+
+
+
+  return `/api/v1/jobs/${id}/duplicate`
+}
+
+/**
+ * @summary Queue a new job with the same recipe and pictures
+ */
+export const duplicateJob = async (id: string, options?: Parameters<typeof request>[1]): Promise<Job> => {
+
+  return request<Job>(getDuplicateJobUrl(id),
+  {
+    ...options,
+    method: 'POST'
+
+
+  }
+);}
+
+
+
 export const getGetImageUrl = (id: string,
     n: number,) => {
 
@@ -539,6 +605,45 @@ export const getImage = async (id: string,
     method: 'GET'
 
 
+  }
+);}
+
+
+
+export const getMoveJobUrl = (id: string,) => {
+
+
+
+
+  return `/api/v1/jobs/${id}/move`
+}
+
+/**
+ * @summary Put a waiting job in front of another, or of all
+ */
+export const moveJob = async (id: string,
+    moveInputBody?: MoveInputBody, options?: Parameters<typeof request>[1]): Promise<Job> => {
+
+    const getHeaders = (h?: NonNullable<RequestInit['headers']>): Record<string, string | readonly string[]> => {
+    if (!h) return {};
+    if (h instanceof Headers) return Object.fromEntries(h.entries());
+    if (Symbol.iterator in h) {
+      return Object.fromEntries(
+        Array.from(h as Iterable<Iterable<string>>, (entry) => Array.from(entry) as [string, string]),
+      );
+    }
+    const headers: Record<string, string | readonly string[]> = {};
+    for (const [name, value] of Object.entries<string | readonly string[] | undefined>(h)) {
+      if (value !== undefined) headers[name] = value;
+    }
+    return headers;
+  };
+return request<Job>(getMoveJobUrl(id),
+  {
+    ...options,
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', ...getHeaders(options?.headers) },
+    body: JSON.stringify(moveInputBody)
   }
 );}
 
@@ -709,6 +814,68 @@ export const getPullModelUrl = (id: string,) => {
 export const pullModel = async (id: string, options?: Parameters<typeof request>[1]): Promise<ModelInfo> => {
 
   return request<ModelInfo>(getPullModelUrl(id),
+  {
+    ...options,
+    method: 'POST'
+
+
+  }
+);}
+
+
+
+export const getPauseQueueUrl = () => {
+
+
+
+
+  return `/api/v1/queue/pause`
+}
+
+/**
+ * @summary Start nothing until it is resumed; what runs goes on
+ */
+export const pauseQueue = async (pauseInputBody?: PauseInputBody, options?: Parameters<typeof request>[1]): Promise<Queue> => {
+
+    const getHeaders = (h?: NonNullable<RequestInit['headers']>): Record<string, string | readonly string[]> => {
+    if (!h) return {};
+    if (h instanceof Headers) return Object.fromEntries(h.entries());
+    if (Symbol.iterator in h) {
+      return Object.fromEntries(
+        Array.from(h as Iterable<Iterable<string>>, (entry) => Array.from(entry) as [string, string]),
+      );
+    }
+    const headers: Record<string, string | readonly string[]> = {};
+    for (const [name, value] of Object.entries<string | readonly string[] | undefined>(h)) {
+      if (value !== undefined) headers[name] = value;
+    }
+    return headers;
+  };
+return request<Queue>(getPauseQueueUrl(),
+  {
+    ...options,
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', ...getHeaders(options?.headers) },
+    body: JSON.stringify(pauseInputBody)
+  }
+);}
+
+
+
+export const getResumeQueueUrl = () => {
+
+
+
+
+  return `/api/v1/queue/resume`
+}
+
+/**
+ * @summary Let the queue go on
+ */
+export const resumeQueue = async ( options?: Parameters<typeof request>[1]): Promise<Queue> => {
+
+  return request<Queue>(getResumeQueueUrl(),
   {
     ...options,
     method: 'POST'

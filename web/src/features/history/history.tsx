@@ -3,6 +3,7 @@ import { useDeferredValue, useEffect, useMemo, useRef } from "react"
 import { t } from "../../lib/i18n"
 import { useUi } from "../../lib/ui-store"
 import { mergeJobs, useBoard, useHistory } from "../../live/board"
+import { QueueLine } from "./queue-line"
 import { HistoryItem } from "./history-item"
 
 const rowHeight_px = 76
@@ -36,6 +37,7 @@ export function History() {
         <input id="history-search" type="search" value={search} aria-label={t("history.search")} placeholder={t("history.search")}
           onChange={(e) => useUi.setState({ search: e.target.value })} className="field ml-auto max-w-44" />
       </div>
+      <QueueLine />
       {isError && <p role="status" className="px-3 py-2 text-bad">{t("history.failed")}</p>}
       {empty && <p className="px-3 py-6 text-center text-muted">{q ? t("history.none") : t("history.empty")}</p>}
       <div ref={box} className="min-h-0 flex-1 overflow-y-auto" tabIndex={jobs.length > 0 ? undefined : -1}>
