@@ -7,18 +7,20 @@ model or program, a torn or a changed one is as good as none, and the edit begin
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 import os
 import time
 from pathlib import Path
 
+import msgspec
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from pyruntime import lora, source, wire
-from pyruntime.model import Model
+from pyruntime import lora, source, weights, wire
+from pyruntime.model import PARTS, Model
 
 # The part of the denoise time that saving may take.
 SHARE_MAX = 0.02
@@ -31,18 +33,19 @@ def key_of(request: wire.Generate, model: Model) -> str:
 
     Weights and LoRAs count by name, size and time of their files: to read 58 GB again would cost more than the steps.
     """
-    facts = {name: value for name, value in dataclass_of(request).items() if name not in PLACES}
+    facts = {name: value for name, value in msgspec.structs.asdict(request).items() if name not in PLACES}
     facts["images"] = [hashlib.sha256(Path(p).read_bytes()).hexdigest() for p in request.images]
     facts["loras"] = [[each.strength, time_ns, size] for each, time_ns, size in map(lora.identity, request.loras)]
-    shards = sorted(p for p in model.folder.rglob("*.safetensors") if p.parent.name != "loras")
-    facts["weights"] = [[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in shards]
-    facts["program"] = [source.source_hash(), str(torch.__version__), str(model.vae.mean.device), str(model.dtype)]
+    states = [(path, path.stat()) for part in PARTS for path in weights.shards(model.folder / part)]
+    facts["weights"] = [[path.parent.name, path.name, state.st_size, state.st_mtime_ns] for path, state in states]
+    facts["program"] = [program(), str(torch.__version__), str(model.vae.mean.device), str(model.dtype)]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def dataclass_of(request: wire.Generate) -> dict[str, object]:
-    """The request's fields by name; wire messages are msgspec structs."""
-    return {name: getattr(request, name) for name in request.__struct_fields__}
+@functools.cache
+def program() -> str:
+    """The hash of this worker's source. It was read into memory once, so it is hashed once."""
+    return source.source_hash()
 
 
 @dataclasses.dataclass

@@ -47,7 +47,6 @@ def schedule(scheduler: FlowMatchEulerDiscreteScheduler, steps: int, tokens: int
         # a black picture. One step goes from pure noise to the end.
         scheduler.sigmas = torch.tensor([1.0, 0.0], device=scheduler.sigmas.device)
         scheduler.timesteps = torch.tensor([1000.0], device=scheduler.timesteps.device)
-    scheduler.set_begin_index(0)
     return scheduler.timesteps
 
 

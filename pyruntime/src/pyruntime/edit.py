@@ -44,7 +44,8 @@ def edit(request: wire.Generate, model: Model, emit: Emit, flag: CancelFlag, pre
     """
     check_ranges(request, 2 * model.vae.scale)
     clock = Clock()
-    if model.loras.merge(request.loras, flag.check, merging(request, emit)):  # before the first phase: it is a part of loading
+    # Before the first phase: it is a part of loading.
+    if model.loras.merge(request.loras, flag.check, telling(emit, "loading", 0, request.steps)):
         clock.lap("merge")
     with torch.inference_mode():
         emit(wire.Phase(phase="encode"))  # 1. sources (H, W, 3), text (1, T, width), references (1, R, 64)
@@ -154,15 +155,15 @@ def check_ranges(request: wire.Generate, grid: int) -> None:
         raise WorkerError("out_of_range", "the seed has more than 64 bits")
 
 
-def merging(request: wire.Generate, emit: Emit) -> collections.abc.Callable[[float], None]:
-    """Tells how far a merge is, not more often than FRACTION_STEP."""
+def telling(emit: Emit, phase: str, step: int, steps: int) -> collections.abc.Callable[[float], None]:
+    """Tells how far a phase is by a fraction of it, not more often than FRACTION_STEP."""
     told = 0.0
 
     def tell(fraction: float) -> None:
         nonlocal told
         if fraction >= told + FRACTION_STEP:
             told = fraction
-            emit(wire.Progress(phase="loading", steps=request.steps, fraction=fraction))
+            emit(wire.Progress(phase=phase, step=step, steps=steps, fraction=fraction))
 
     return tell
 
@@ -270,16 +271,8 @@ def noise(request: wire.Generate, model: Model, h: int, w: int) -> torch.Tensor:
 def decode(model: Model, latents: torch.Tensor, request: wire.Generate, emit: Emit, flag: CancelFlag) -> torch.Tensor:
     """Latents to pixels, telling how far it is by the layers that ran."""
     layers = sum(1 for m in model.vae.model.decoder.modules() if not any(m.children())) or 1
-    begin, told = flag.checks, 0.0
-
-    def tell() -> None:
-        nonlocal told
-        fraction = min((flag.checks - begin) / layers, 1.0)
-        if fraction >= told + FRACTION_STEP:
-            told = fraction
-            emit(wire.Progress(phase="decode", step=request.steps, steps=request.steps, fraction=fraction))
-
-    with flag.watched(tell):
+    begin, tell = flag.checks, telling(emit, "decode", request.steps, request.steps)
+    with flag.watched(lambda: tell(min((flag.checks - begin) / layers, 1.0))):
         return model.vae.decode(latents)
 
 

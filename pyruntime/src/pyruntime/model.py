@@ -18,6 +18,9 @@ from pyruntime.errors import CancelFlag, WorkerError
 
 PIPELINES = {"QwenImageEditPipeline": False, "QwenImageEditPlusPipeline": True}
 
+# The components of a model directory that hold weights.
+PARTS = ("text_encoder", "transformer", "vae")
+
 # Called with (bytes done, bytes of all shards, shard number from 1, number of shards, component).
 OnProgress = collections.abc.Callable[[int, int, int, int, str], None]
 
@@ -45,7 +48,7 @@ def load(folder: Path, device: Device, flag: CancelFlag, progress: OnProgress, *
     name = json.loads(index.read_text()).get("_class_name")
     if name not in PIPELINES:
         raise WorkerError("weights_corrupt", f"the model directory is for {name}, qie runs " + " and ".join(PIPELINES))
-    files = {part: weights.shards(folder / part) for part in ("text_encoder", "transformer", "vae")}
+    files = {part: weights.shards(folder / part) for part in PARTS}
     sizes = {path: weights.verify(path) for paths in files.values() for path in paths}
     order = list(sizes)
     total, done, part = sum(sizes.values()), 0, ""
