@@ -20,9 +20,7 @@ import (
 
 const (
 	staleGrace = 5 * time.Second
-	stalePoll  = 20 * time.Millisecond
-
-	envNonce = "QIE_NONCE"
+	envNonce   = "QIE_NONCE"
 )
 
 // instance is this program's hold on the data folder. The lock is what counts: the system lets it go with the process.
@@ -124,14 +122,7 @@ func (i *instance) sweep(log *slog.Logger) (ended []host.Named) {
 		nonces[nonce] = true
 	}
 	for _, p := range host.WithEnv(envNonce, nonces) {
-		still := func() bool {
-			for _, q := range host.WithEnv(envNonce, map[string]bool{p.Env: true}) {
-				if q.PID == p.PID {
-					return true
-				}
-			}
-			return false
-		}
+		still := func() bool { return host.EnvOf(p.PID, envNonce) == p.Env }
 		log.Warn("a process that an earlier worker left behind is ended", "pid", p.PID, "name", p.Name)
 		if !host.End(p.PID, staleGrace, still) {
 			log.Error("it cannot be ended", "pid", p.PID)
@@ -179,18 +170,10 @@ func (i *instance) endStaleWorker(log *slog.Logger) {
 		return
 	}
 	log.Warn("a worker of an earlier run is still there; it is ended", "pid", old.PID)
-	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
-		// It leads a process group of its own; its children go with it.
-		_ = syscall.Kill(-old.PID, signal)
-		_ = syscall.Kill(-old.PID, syscall.SIGCONT)
-		for end := time.Now().Add(staleGrace); time.Now().Before(end); {
-			if !sameProcess(old) {
-				return
-			}
-			time.Sleep(stalePoll)
-		}
+	// It leads a process group of its own; its children go with it.
+	if !host.End(-old.PID, staleGrace, func() bool { return sameProcess(old) }) {
+		log.Error("a worker of an earlier run cannot be ended", "pid", old.PID)
 	}
-	log.Error("a worker of an earlier run cannot be ended", "pid", old.PID)
 }
 
 func sameProcess(w workerFacts) bool {

@@ -11,6 +11,7 @@ import (
 	"github.com/shirou/gopsutil/v3/disk"
 
 	"qie/supervisor/event"
+	"qie/supervisor/host"
 	"qie/supervisor/job"
 	"qie/supervisor/sched"
 	"qie/supervisor/store"
@@ -24,6 +25,9 @@ const reasonMax = 200
 
 // pauseKey is the setting that keeps a person's pause over a restart.
 const pauseKey = "queue_pause"
+
+// hintResume is the way on from a person's pause.
+const hintResume = "resume the queue"
 
 // pause is why nothing starts.
 type pause struct {
@@ -121,7 +125,7 @@ func (s *Supervisor) Pause(ctx context.Context, reason string) (event.Queue, err
 	if reason == "" {
 		reason = "somebody paused it"
 	}
-	return s.setPause(ctx, &pause{Reason: reason, Hint: "resume the queue"})
+	return s.setPause(ctx, &pause{Reason: reason, Hint: hintResume})
 }
 
 // Resume lets the line go on. A pause that the disk asked for stays until there is space.
@@ -157,7 +161,7 @@ func (s *Supervisor) recoverPause(ctx context.Context) error {
 		return fmt.Errorf("read the pause: %w", err)
 	}
 	if text != "" {
-		p := &pause{Hint: "resume the queue"}
+		p := &pause{Hint: hintResume}
 		if err := json.Unmarshal([]byte(text), p); err != nil {
 			return fmt.Errorf("stored pause: %w", err)
 		}
@@ -328,12 +332,10 @@ func (s *Supervisor) roomToStart() bool {
 		s.queue.disk = nil // a system that does not tell must not stop the queue
 		return true
 	}
-	s.queue.disk = &pause{Reason: fmt.Sprintf("the disk has %s free and an edit needs %s: %s are missing", gigabytes(free),
-		gigabytes(s.cfg.DiskFloor), gigabytes(s.cfg.DiskFloor-free)), Hint: "free some space, or run: qie cleanup --list"}
+	s.queue.disk = &pause{Reason: fmt.Sprintf("the disk has %s free and an edit needs %s: %s are missing", host.Gigabytes(free),
+		host.Gigabytes(s.cfg.DiskFloor), host.Gigabytes(s.cfg.DiskFloor-free)), Hint: "free some space, or run: qie cleanup --list"}
 	return false
 }
-
-func gigabytes(n int64) string { return fmt.Sprintf("%.1f GB", float64(n)/1e9) }
 
 func diskFree(dir string) (int64, error) {
 	d, err := disk.Usage(dir)

@@ -276,22 +276,22 @@ func (s *soaker) client(ctx, stop context.Context, n uint64) {
 		path := "/api/v1/jobs/" + string(id)
 		switch pick := rnd.IntN(10); {
 		case pick < 3 && f.seen.State != job.Succeeded:
-			s.mark(f, func() { f.retried = true })
+			s.mark(func() { f.retried = true })
 			if status, err := s.ask(ctx, http.MethodPost, path+"/retry", "", nil, nil); err == nil && status == http.StatusOK {
-				s.mark(f, func() { f.seen = nil })
+				s.mark(func() { f.seen = nil })
 				s.follow(ctx, f)
 			}
 		case pick == 3:
 			if status, err := s.ask(ctx, http.MethodDelete, path, "", nil, nil); err == nil && status == http.StatusNoContent {
-				s.mark(f, func() { f.removed = true })
+				s.mark(func() { f.removed = true })
 			} else {
-				s.mark(f, func() { f.removed = f.removed || err != nil; f.seen = nil }) // nobody knows
+				s.mark(func() { f.removed = f.removed || err != nil; f.seen = nil }) // nobody knows
 			}
 		}
 	}
 }
 
-func (s *soaker) mark(_ *fate, change func()) {
+func (s *soaker) mark(change func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change()
@@ -312,7 +312,7 @@ func (s *soaker) follow(ctx context.Context, f *fate) {
 			s.fault("job %s was answered %d", f.id, status)
 			return
 		case j.State.Terminal():
-			s.mark(f, func() { f.seen, f.retried = &j, false })
+			s.mark(func() { f.seen, f.retried = &j, false })
 			return
 		}
 		if j.State != last.State || j.Attempt != last.Attempt || j.Step != last.Step || j.Position != last.Position || err != nil {

@@ -15,14 +15,15 @@ type Named struct {
 
 const endPoll = 20 * time.Millisecond
 
-// End asks a process to go, and kills it after grace; false when it is still there. still tells whether the pid means
-// the same process as before.
+// End asks a process to go, and kills it after grace; false when it is still there. A pid below 0 is a process group.
+// still tells whether the pid means the same process as before.
 func End(pid int, grace time.Duration, still func() bool) bool {
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		if !still() {
 			return true
 		}
-		if err := syscall.Kill(pid, signal); errors.Is(err, syscall.EPERM) {
+		// Of a group it may only mean that its last processes are zombies.
+		if err := syscall.Kill(pid, signal); pid > 0 && errors.Is(err, syscall.EPERM) {
 			return false
 		}
 		_ = syscall.Kill(pid, syscall.SIGCONT) // a stopped process takes no TERM

@@ -18,16 +18,24 @@ func WithEnv(key string, values map[string]bool) []Named {
 		if err != nil {
 			continue
 		}
-		env, err := os.ReadFile("/proc/" + e.Name() + "/environ") // a zombie has none
-		if err != nil {
-			continue
-		}
-		for pair := range strings.SplitSeq(string(env), "\x00") {
-			if value, ok := strings.CutPrefix(pair, key+"="); ok && values[value] {
-				name, _ := os.ReadFile("/proc/" + e.Name() + "/comm")
-				found = append(found, Named{PID: pid, Name: strings.TrimSpace(string(name)), Env: value})
-			}
+		if value := EnvOf(pid, key); values[value] {
+			name, _ := os.ReadFile("/proc/" + e.Name() + "/comm")
+			found = append(found, Named{PID: pid, Name: strings.TrimSpace(string(name)), Env: value})
 		}
 	}
 	return found
+}
+
+// EnvOf is the value of key in the environment of a living process; empty when it has none, or when that is not told.
+func EnvOf(pid int, key string) string {
+	env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ") // a zombie has none
+	if err != nil {
+		return ""
+	}
+	for pair := range strings.SplitSeq(string(env), "\x00") {
+		if value, ok := strings.CutPrefix(pair, key+"="); ok {
+			return value
+		}
+	}
+	return ""
 }

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -83,6 +84,9 @@ func (p Probe) OrSystem() Probe {
 	}
 	return p
 }
+
+// Gigabytes says an amount of memory or disk as people do.
+func Gigabytes(bytes int64) string { return fmt.Sprintf("%.1f GB", float64(bytes)/1e9) }
 
 func memory() Memory {
 	m, err := mem.VirtualMemory()

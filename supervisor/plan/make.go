@@ -11,9 +11,6 @@ import (
 	"qie/supervisor/model"
 )
 
-// classPlus names the pipeline that takes its ratio from the last image and more than one reference.
-const classPlus = "QwenImageEditPlusPipeline"
-
 // collageSides is how many pictures a collage joins.
 const collageSides = 2
 
@@ -178,7 +175,7 @@ func sourceSize(collage bool, images []job.Image, spec model.Spec) (width, heigh
 		return a.Width*height/a.Height + b.Width*height/b.Height, height
 	}
 	source := images[0]
-	if spec.Class == classPlus && spec.RefFit != model.FitCover {
+	if spec.Class == model.ClassEditPlus && spec.RefFit != model.FitCover {
 		source = images[len(images)-1]
 	}
 	return source.Width, source.Height

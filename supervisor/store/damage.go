@@ -82,23 +82,10 @@ func (s *Store) salvage(ctx context.Context, why error) error {
 	removeDatabase(part)
 	fresh := &Store{path: part}
 	saved := 0
-	err := func() error {
-		f, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE, 0o600)
-		if err == nil {
-			err = f.Close()
-		}
-		if err == nil {
-			err = fresh.connect()
-		}
-		if err == nil {
-			err = migrate(ctx, fresh, migrations)
-		}
-		if err != nil {
-			return err
-		}
+	err := fresh.create(ctx)
+	if err == nil {
 		saved, err = s.copyRows(ctx, fresh)
-		return err
-	}()
+	}
 	if err := errors.Join(err, fresh.closeDatabase()); err != nil {
 		removeDatabase(part)
 		return fmt.Errorf("salvage %s: %w", s.path, err)
@@ -155,12 +142,10 @@ func (s *Store) copyRows(ctx context.Context, to *Store) (int, error) {
 	}
 	defer func() { _ = old.Close() }()
 	old.SetMaxOpenConns(1)
-	nums := map[int64]bool{}
 	var last int64
 	for _, query := range []string{"SELECT num FROM jobs", "SELECT num FROM jobs ORDER BY num DESC",
 		"SELECT num FROM jobs INDEXED BY jobs_by_state WHERE state >= ''", "SELECT seq FROM sqlite_sequence WHERE name = 'jobs'"} {
 		for _, n := range readNumbers(ctx, old, query) {
-			nums[n] = true
 			last = max(last, n)
 		}
 	}
@@ -176,7 +161,7 @@ func (s *Store) copyRows(ctx context.Context, to *Store) (int, error) {
 				saved++
 			}
 		}
-		return copySettings(ctx, old, tx)
+		return copyTable(ctx, old, tx, "settings", "SELECT * FROM settings")
 	})
 	return saved, err
 }
@@ -219,19 +204,11 @@ func copyJob(ctx context.Context, old *sql.DB, tx *sql.Tx, num int64) (bool, err
 		return false, err
 	}
 	for _, table := range []string{"attempts", "images"} {
-		if err := copyParts(ctx, old, tx, table, id); err != nil {
+		if err := copyTable(ctx, old, tx, table, "SELECT * FROM "+table+" WHERE job = ?", id); err != nil {
 			return false, err
 		}
 	}
 	return true, nil
-}
-
-func copyParts(ctx context.Context, old *sql.DB, tx *sql.Tx, table string, id job.ID) error {
-	return copyTable(ctx, old, tx, table, "SELECT * FROM "+table+" WHERE job = ?", id)
-}
-
-func copySettings(ctx context.Context, old *sql.DB, tx *sql.Tx) error {
-	return copyTable(ctx, old, tx, "settings", "SELECT * FROM settings")
 }
 
 // copyTable copies rows as they are, up to the first that cannot be read.

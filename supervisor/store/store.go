@@ -82,6 +82,14 @@ func Open(ctx context.Context, home, jobsDir string) (*Store, error) {
 }
 
 func (s *Store) open(ctx context.Context) error {
+	if err := s.create(ctx); err != nil {
+		return err
+	}
+	return s.check(ctx)
+}
+
+// create makes the database where it is missing, and brings its schema up to date.
+func (s *Store) create(ctx context.Context) error {
 	// SQLite would create the file with the process's umask.
 	f, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err == nil {
@@ -93,10 +101,7 @@ func (s *Store) open(ctx context.Context) error {
 	if err := s.connect(); err != nil {
 		return err
 	}
-	if err := migrate(ctx, s, migrations); err != nil {
-		return err
-	}
-	return s.check(ctx)
+	return migrate(ctx, s, migrations)
 }
 
 // connect opens the connections; nothing is read yet.

@@ -70,8 +70,7 @@ func (w *Worker) Cancel(ctx context.Context, id job.ID) error {
 		rest := w.pulse.rest(time.Now(), a.phase)
 		if w.send(a, cancelMessage) {
 			w.reason = fault(job.CodeCanceled, "stopping; what is being computed ends "+about(rest), "")
-			w.climb(cancelLadder(w.limits, cancelWait(w.limits, w.pulse.stepMean, rest,
-				time.Duration(w.parts.loadS*float64(time.Second)))))
+			w.climb(cancelLadder(w.limits, cancelWait(w.limits, w.pulse.stepMean, rest, lasting(w.parts.loadS))))
 		}
 		return nil
 	})
@@ -109,8 +108,7 @@ func (w *Worker) Restart(ctx context.Context) error {
 		case w.closing:
 			return job.Errorf(job.CodeNotReady, "the worker is shutting down")
 		case w.machine.state.alive():
-			w.end.wanted = true
-			w.climb(stopLadder(w.limits))
+			w.retire()
 		default:
 			if w.breaker.row = 0; w.machine.state == Broken {
 				w.breaker.halfOpen()

@@ -116,9 +116,11 @@ func (p *pulse) beat(now time.Time, tick int64) {
 
 // expect takes what was measured for such plans, also by earlier processes.
 func (p *pulse) expect(pace plan.Pace) {
-	p.stepMean = time.Duration(pace.Step * float64(time.Second))
-	p.decode = time.Duration(pace.Decode * float64(time.Second))
+	p.stepMean, p.decode = lasting(pace.Step), lasting(pace.Decode)
 }
+
+// lasting makes a duration of the seconds that the wire and the paces count in.
+func lasting(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }
 
 // phase remembers how long a decode took.
 func (p *pulse) phase(now time.Time, from, to job.Phase) {

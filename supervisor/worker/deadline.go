@@ -176,6 +176,12 @@ func (w *Worker) recycle(why *job.Error) {
 	w.climb(recycleLadder(w.limits))
 }
 
+// retire ends a healthy worker so that a fresh one takes its place.
+func (w *Worker) retire() {
+	w.end.wanted = true
+	w.climb(stopLadder(w.limits))
+}
+
 // climb starts a ladder in place of the one that runs.
 func (w *Worker) climb(rungs []rung) {
 	w.resume()

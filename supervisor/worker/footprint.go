@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"qie/supervisor/host"
 	"qie/supervisor/job"
 	"qie/supervisor/plan"
 )
@@ -105,8 +106,8 @@ func (w *Worker) look(now time.Time) {
 		w.breaker.again()
 		w.cfg.Log.Warn("memory did not come back after the worker's death", "held", held, "wanted", w.cleared.below)
 		w.cfg.Emit(Noticed{job.Notice{Code: "memory_held", Message: fmt.Sprintf("the worker's memory did not come back "+
-			"after its end: %.1f GB more than expected are in use; if edits get slow or fail, restart the computer",
-			float64(held-w.cleared.below)/1e9)}})
+			"after its end: %s more than expected are in use; if edits get slow or fail, restart the computer",
+			host.Gigabytes(held-w.cleared.below))}})
 	}
 	w.cleared = clearing{}
 	w.advance()

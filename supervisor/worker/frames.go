@@ -103,8 +103,7 @@ func (w *Worker) settleUnload(now time.Time) {
 		w.advance()
 	case now.Sub(w.unloaded) >= w.limits.MemoryBack:
 		w.cfg.Log.Warn("an unload did not give the memory back; the worker is replaced", "bytes", w.parts.rss)
-		w.end.wanted = true
-		w.climb(stopLadder(w.limits))
+		w.retire()
 	default:
 		w.send(nil, memMessage)
 	}
@@ -170,7 +169,7 @@ func (w *Worker) attemptFrame(f *wire.Frame, now time.Time) {
 		w.cfg.Emit(Progress{Job: id, Attempt: attempt, Phase: a.phase, Steps: a.plan.Steps})
 	case *wire.Progress:
 		a.phase = job.Phase(msg.Phase)
-		w.pulse.step(time.Duration(msg.StepS * float64(time.Second)))
+		w.pulse.step(lasting(msg.StepS))
 		w.cfg.Emit(Progress{Job: id, Attempt: attempt, Phase: a.phase, Step: msg.Step, Steps: msg.Steps,
 			Fraction: msg.Fraction, StepS: msg.StepS})
 		w.pauseIfLow()

@@ -3,6 +3,7 @@ package worker
 import (
 	"fmt"
 
+	"qie/supervisor/host"
 	"qie/supervisor/job"
 	"qie/supervisor/plan"
 )
@@ -53,7 +54,7 @@ func (w *Worker) need(p plan.Plan) int64 {
 // admitted asks the gate; a load that does not fit ends the attempt before it begins.
 func (w *Worker) admitted(a *attempt) bool {
 	need := w.need(a.plan)
-	numbers := fmt.Sprintf("the model needs about %.1f GB and this computer has %.1f GB", float64(need)/1e9, float64(w.total)/1e9)
+	numbers := fmt.Sprintf("the model needs about %s and this computer has %s", host.Gigabytes(need), host.Gigabytes(w.total))
 	switch gate(need, w.total, w.probe.Pressure()) {
 	case gateShut:
 		if w.cfg.MemoryOverride {
@@ -97,10 +98,9 @@ func (w *Worker) replaceCrept() {
 		return
 	}
 	w.cfg.Log.Info("the worker has grown and is replaced", "generation", w.gen, "bytes", w.parts.rss, "start", w.settled)
-	w.cfg.Emit(Noticed{job.Notice{Code: "worker_replaced", Message: fmt.Sprintf("the worker had grown from %.1f to %.1f GB "+
-		"and is started afresh between two jobs", float64(w.settled)/1e9, float64(w.parts.rss)/1e9)}})
-	w.end.wanted = true
-	w.climb(stopLadder(w.limits))
+	w.cfg.Emit(Noticed{job.Notice{Code: "worker_replaced", Message: fmt.Sprintf("the worker had grown from %.1f to %s "+
+		"and is started afresh between two jobs", float64(w.settled)/1e9, host.Gigabytes(w.parts.rss))}})
+	w.retire()
 }
 
 // freed tells whether an unload gave back what the load took; small models are not judged.

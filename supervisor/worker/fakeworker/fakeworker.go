@@ -35,12 +35,15 @@ func Command(script string) func(gen int64, nonce string) (*exec.Cmd, error) {
 			return nil, fmt.Errorf("find own binary: %w", err)
 		}
 		cmd := exec.Command(exe)
-		// The race detector keeps every process a second longer at its exit; a worker that dies often has no such second.
 		cmd.Env = append(os.Environ(), envRole+"="+roleWorker, envScript+"="+script, envNonce+"="+nonce,
-			envGen+"="+strconv.FormatInt(gen, 10), "GORACE=atexit_sleep_ms=0")
+			envGen+"="+strconv.FormatInt(gen, 10), raceQuick)
 		return cmd, nil
 	}
 }
+
+// raceQuick lets a process go at once: the race detector keeps every one a second longer at its exit, and a worker that
+// dies often has no such second.
+const raceQuick = "GORACE=atexit_sleep_ms=0"
 
 // Guard gives what worker.Config.Guard wants: this very binary, without the race detector's second at its exit.
 func Guard() (*exec.Cmd, error) {
@@ -49,7 +52,7 @@ func Guard() (*exec.Cmd, error) {
 		return nil, fmt.Errorf("find own binary: %w", err)
 	}
 	cmd := exec.Command(exe, "__guard")
-	cmd.Env = []string{"GORACE=atexit_sleep_ms=0"}
+	cmd.Env = []string{raceQuick}
 	return cmd, nil
 }
 
