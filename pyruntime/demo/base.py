@@ -13,8 +13,9 @@ import random
 from pathlib import Path
 
 import torch
-from edits import NAMES, PAIRS, REFERENCES
-from phrasings import UNKNOWN, sample
+from edits import REFERENCES
+from language import SUFFIX
+from phrasings import LABELS, UNKNOWN, sample
 from PIL import Image
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, pre_tokenizers, trainers
@@ -34,7 +35,6 @@ VOCABULARY = 4096
 # How many sentences are drawn for a label of each kind, and the part of them that the tokenizer learns from.
 SENTENCES = {"name": 1800, "part": 700, "pair": 110, "reference": 2200, "unknown": 16000}
 TOKENIZER_PART = 0.25
-LONGEST = 64  # tokens of a sentence with the end of the template
 
 
 def count_of(label: str) -> int:
@@ -52,7 +52,7 @@ def sentences() -> tuple[list[str], list[str]]:
     """Sentences and their labels."""
     rng = random.Random(SEED)
     texts, labels = [], []
-    for label in [*NAMES, UNKNOWN, *PAIRS, *REFERENCES]:
+    for label in LABELS:
         for _ in range(count_of(label)):
             texts.append(sample(label, rng, many=label in REFERENCES or rng.random() < 0.15))
             labels.append(label)
@@ -82,12 +82,11 @@ def tokenizer(texts: list[str]) -> Tokenizer:
 
 def encoded(made: Tokenizer, texts: list[str], labels: list[str]) -> dict[str, torch.Tensor]:
     """Token ids of all sentences behind each other, where each begins, and its label's number; too long ones are left out."""
-    names = [*NAMES, UNKNOWN, *PAIRS, *REFERENCES]
-    number = {name: i for i, name in enumerate(names)}
+    number = {label: i for i, label in enumerate(LABELS)}
     ids, starts, which = [], [0], []
     ends = [f"<|vision_end|>{t}{text._END}" for t in texts]
     for encoding, label in zip(made.encode_batch(ends, add_special_tokens=False), labels, strict=True):
-        if len(encoding.ids) <= LONGEST:
+        if len(encoding.ids) <= SUFFIX:
             ids += encoding.ids
             starts.append(len(ids))
             which.append(number[label])

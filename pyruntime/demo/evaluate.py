@@ -23,7 +23,7 @@ from pyruntime import model as models
 from pyruntime import vae
 from pyruntime.denoise import denoise
 from pyruntime.device import Device
-from pyruntime.edit import area_size, is_unchanged, to_image, to_tensor
+from pyruntime.edit import COVER, area_size, fit, is_unchanged, to_image, to_tensor
 from pyruntime.errors import CancelFlag
 
 HERE = Path(__file__).resolve().parent
@@ -44,10 +44,8 @@ class Photo:
                 pictures.append(opened.convert("RGB"))
         size = area_size(area, *pictures[0].size)
         self.name, self.model = paths[0].stem, model
-        # As the product crops them: qie.json says reference_fit cover.
-        self.pictures = [ImageOps.fit(p, size, Image.Resampling.LANCZOS) for p in pictures]
-        device = model.vae.mean.device
-        self.exact = [torch.from_numpy(np.array(p)).permute(2, 0, 1)[None].float().to(device) / 255 for p in self.pictures]
+        self.pictures = [p.resize(size, Image.Resampling.LANCZOS) for p in fit(pictures, COVER)]  # as qie.json says
+        self.exact = [self.tensor(p) for p in self.pictures]
         self.latents = [model.vae.encode(to_tensor(p, model)) for p in self.pictures]
 
     def edited(self, label: str, prompt: str) -> Image.Image:
@@ -77,7 +75,7 @@ class Photo:
         return exact("unchanged" if label == UNKNOWN else label, self.exact).clamp(0, 1)
 
     def tensor(self, picture: Image.Image) -> torch.Tensor:
-        return torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float().to(self.exact[0].device) / 255
+        return torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float().to(self.model.vae.mean.device) / 255
 
 
 def shown(label: str) -> int:

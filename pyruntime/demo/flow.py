@@ -7,13 +7,18 @@ steps, and is asked for the exact picture from there. Then every later step mend
 
 from __future__ import annotations
 
+import functools
 import math
 import random
+from pathlib import Path
 
 import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
+
+from pyruntime.denoise import schedule, shifted
 
 PURE_NOISE = 0.15  # part of the noised times that are 1, where the whole result is decided
-TERMINAL = 0.02  # last sigma of scheduler_config.json
+HERE = Path(__file__).resolve().parent
 
 
 def shift(tokens: int) -> float:
@@ -28,18 +33,17 @@ def draw_time(n: int, tokens: int, device: str) -> torch.Tensor:
     return torch.where(torch.rand(n, device=device) < PURE_NOISE, torch.ones_like(t), t)
 
 
-def sigmas(steps: int, tokens: int) -> list[float]:
-    """FlowMatchEulerDiscreteScheduler's sigmas with dynamic shift and terminal, without the last 0."""
-    values = [1 - i * (1 - 1 / steps) / max(1, steps - 1) for i in range(steps)]
-    values = [shift(tokens) / (shift(tokens) + 1 / s - 1) for s in values]
-    scale = (1 - values[-1]) / (1 - TERMINAL)
-    return [1 - (1 - s) / scale for s in values] if scale else values
+@functools.cache
+def scheduler() -> FlowMatchEulerDiscreteScheduler:
+    return FlowMatchEulerDiscreteScheduler.from_pretrained(HERE / "model/scheduler", local_files_only=True)
 
 
-def few(steps: int) -> list[float]:
-    """Sigmas of the few-step LoRA: shift 3 and no terminal, as Lightning's scheduler has them."""
-    values = [1 - i / steps for i in range(steps)]
-    return [3 / (3 + 1 / s - 1) for s in values]
+@functools.cache
+def sigmas(steps: int, tokens: int, fixed: float = 0) -> list[float]:
+    """What the product denoises by, without the last 0. fixed: the shift of a few-step LoRA, as Lightning has it."""
+    chosen = shifted(scheduler(), fixed)
+    schedule(chosen, steps, tokens, torch.device("cpu"))
+    return chosen.sigmas[:-1].tolist()
 
 
 def walk(tokens: int, rng: random.Random) -> list[float]:

@@ -24,7 +24,7 @@ from flow import draw_time, walk
 from language import Sentences, Template, Words, heads_of, heldout_form, lose_tokens, templates, tokenised
 from latents import LARGE, SMALL, Bucket, Cached, Latents, cached
 from muon import Muon
-from phrasings import HELDOUT
+from phrasings import HELDOUT, LABELS
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from transformers import Qwen2_5_VLConfig
@@ -88,15 +88,16 @@ class Mixture:
 
     def __init__(self, data: list[Cached], forms: dict[tuple[bool, int], Template], seed: int, full: bool) -> None:
         self.data, self.forms, self.rng, self.full = data, forms, random.Random(seed), full
-        several = [b for b in BUCKETS if b.references]
-        self.warm = [(b, n, path) for b in (SMALL[0], LARGE[0], LARGE[1]) for n in (1,) for path in (None,)]
-        self.warm += [(SMALL[0], 2, None), (LARGE[1], 2, None), (SMALL[0], 3, None)]
-        self.several = {b.count > 500: [c for c in several if (c.count > 500) == (b.count > 500)] for b in BUCKETS}
+        # One batch of every shape, bucket and number of pictures, comes first: each is compiled once.
+        self.warm = [(SMALL[0], 1), (LARGE[0], 1), (LARGE[1], 1), (SMALL[0], 2), (LARGE[1], 2), (SMALL[0], 3)]
+        self.several = {True: [b for b in LARGE if b.references], False: [b for b in SMALL if b.references]}
+        words = [label.split(" ") for label in LABELS]
+        self.third = torch.tensor([len(w) > 1 and w[1] == "3" for w in words], device=data[0].labels.device)
 
     def draw(self, done: float) -> Batch:
         rng = self.rng
         if self.warm:
-            return self.make(*self.warm.pop(0))
+            return self.make(*self.warm.pop(0), None)
         large = rng.random() < (LARGE_SHARE if done < LATE else LARGE_SHARE_LATE)
         pictures = 1
         if rng.random() < SEVERAL:
@@ -117,20 +118,12 @@ class Mixture:
         form = self.forms[pictures > 1 or self.rng.random() < 0.6, pictures]
         labels, shown = data.labels[pick], data.pictures[pick, :pictures]
         if pictures == 2:  # what asks for the third has no place here
-            wrong = self.asks_third(labels)
+            wrong = self.third[labels]
             pick = torch.where(wrong, torch.randint(data.singles, (n,), device=dev), pick)
             labels, shown = data.labels[pick], data.pictures[pick, :pictures]
         x0 = data.targets[pick].float()
         references = data.crops[shown].float().flatten(1, 2)
         return Batch(bucket, form, x0, torch.randn_like(x0), references, labels, path)
-
-    def asks_third(self, labels: torch.Tensor) -> torch.Tensor:
-        if not hasattr(self, "third"):
-            from phrasings import LABELS
-
-            words = [label.split(" ") for label in LABELS]
-            self.third = torch.tensor([len(w) > 1 and w[1] == "3" for w in words], device=labels.device)
-        return self.third[labels]
 
 
 class Trainer:

@@ -16,13 +16,14 @@ import torch
 import torch.nn.functional as F
 from crops import Photos
 from edits import blueprint
-from flow import draw_time, few
+from flow import draw_time, sigmas
 from language import Sentences
 from latents import LARGE, PATCH, SMALL, Latents
 from safetensors.torch import save_file
 from train import BUCKETS, HERE, Batch, Mixture, Trainer, prepared, say
 
 TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj", "img_mlp.net.0.proj", "img_mlp.net.2")
+LIGHTNING = 3.0  # the shift of the preset that uses it
 RANK = {"blueprint": 4, "two-step": 8}
 BLUEPRINT_CROPS = {1008: 600, 1024: 600, 252: 1500}
 
@@ -92,7 +93,7 @@ def train(args: argparse.Namespace) -> None:
     sentences = Sentences(args.base / "sentences.safetensors", args.device)
     style = blueprints(args) if args.name == "blueprint" else None
     mixture = Mixture(prepared(args), trainer.forms, args.seed, trainer.cuda)
-    mixture.warm = [(b, 1, None) for b in (SMALL[0], LARGE[0], LARGE[1])]
+    mixture.warm = [(b, 1) for b in (SMALL[0], LARGE[0], LARGE[1])]
     say("ready,", sum(p.numel() for p in params), "weights to train")
     start, step, done = 0.0, 0, 0.0
     while done < 1 and step != args.steps:
@@ -104,7 +105,7 @@ def train(args: argparse.Namespace) -> None:
             b = Batch(b.bucket, b.form, targets[pick].float(), b.noise, crops[pick].float(), b.labels, None)
         elif style is not None:
             continue
-        loss = loss_of(trainer, b, sentences, None if style is not None else few(2)[: mixture.rng.choice([1, 2, 2])])
+        loss = loss_of(trainer, b, sentences, None if style is not None else sigmas(2, 1, LIGHTNING)[: mixture.rng.choice([1, 2, 2])])
         loss.backward()
         torch.nn.utils.clip_grad_norm_(params, 1.0)
         for group in optimiser.param_groups:
