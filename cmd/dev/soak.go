@@ -51,6 +51,7 @@ func soak(ctx context.Context, args []string) error {
 	kills := f.Int("kills", 500, "how often something is killed")
 	seed := f.Uint64("seed", uint64(time.Now().UnixNano()), "of the random choices")
 	jobs := f.Int("jobs", 0, "instead of kills: so many jobs in a row, watching memory, goroutines and descriptors")
+	minutes := f.Float64("minutes", 0, "instead of kills: chaos for so long, of kills, stops, full disks, floods, pauses and moves")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -59,8 +60,11 @@ func soak(ctx context.Context, args []string) error {
 		return err
 	}
 	defer s.close()
-	if *jobs > 0 {
+	switch {
+	case *jobs > 0:
 		return s.longRun(ctx, *jobs)
+	case *minutes > 0:
+		return s.chaos(ctx, time.Duration(*minutes*float64(time.Minute)))
 	}
 	return s.run(ctx, *kills)
 }
@@ -92,6 +96,17 @@ type soaker struct {
 	counts map[string]int
 	watch  sync.WaitGroup
 	worst  time.Duration // that a worker outlived its supervisor
+
+	habits  habits
+	working sync.WaitGroup // the clients
+	mounted bool           // the data folder is a file system of its own
+}
+
+// habits of the clients.
+type habits struct {
+	harm bool          // some jobs hurt the worker, and the disk may be full
+	pace time.Duration // the longest pause between two jobs of a client
+	look time.Duration // between two looks at a job
 }
 
 // newSoak builds the program as setup.sh does, and lays the fake worker in its Python environment.
@@ -101,7 +116,7 @@ func newSoak(ctx context.Context, seed uint64, say func(string, ...any)) (*soake
 		return nil, fmt.Errorf("soak: %w", err)
 	}
 	s := &soaker{seed: seed, say: say, dir: dir, binary: filepath.Join(dir, "qie"), rnd: rand.New(rand.NewPCG(seed, 1)),
-		fates: map[job.ID]*fate{}, counts: map[string]int{}, http: http.Client{Timeout: 20 * time.Second}}
+		habits: habits{look: 15 * time.Millisecond}, fates: map[job.ID]*fate{}, counts: map[string]int{}, http: http.Client{Timeout: 20 * time.Second}}
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-o", s.binary, "qie/cmd/qie")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -125,6 +140,7 @@ func (s *soaker) close() {
 		<-s.ended
 	}
 	s.watch.Wait()
+	s.unmount()
 	_ = os.RemoveAll(s.dir)
 }
 
@@ -231,12 +247,12 @@ func (s *soaker) ask(ctx context.Context, method, path, kind string, body io.Rea
 
 var soakPicture = st.Picture(48, 32)
 
-func (s *soaker) submit(ctx context.Context) (job.ID, int) {
+func (s *soaker) submit(ctx context.Context, prompt string) (job.ID, int) {
 	var b bytes.Buffer
 	w := multipart.NewWriter(&b)
 	part, _ := w.CreateFormFile("image", "p.png") // a buffer takes everything
 	_, _ = part.Write(soakPicture)
-	_ = w.WriteField("recipe", `{"prompt":"make it sepia","steps":2}`)
+	_ = w.WriteField("recipe", fmt.Sprintf(`{"prompt":%q,"steps":2}`, prompt))
 	_ = w.Close()
 	var j job.Job
 	status, err := s.ask(ctx, http.MethodPost, "/api/v1/jobs", w.FormDataContentType(), &b, &j)
@@ -251,9 +267,15 @@ func (s *soaker) submit(ctx context.Context) (job.ID, int) {
 func (s *soaker) client(ctx, stop context.Context, n uint64) {
 	rnd := rand.New(rand.NewPCG(s.seed, 100+n))
 	for stop.Err() == nil && ctx.Err() == nil {
-		id, status := s.submit(ctx)
+		if s.habits.pace > 0 {
+			pause(stop, time.Duration(rnd.Int64N(int64(s.habits.pace))))
+		}
+		id, status := s.submit(ctx, s.prompt(rnd))
 		switch {
 		case status == http.StatusAccepted && id.Valid():
+		case status == http.StatusInsufficientStorage && s.mounted: // the disk is full: refused, nothing was promised
+			pause(ctx, time.Duration(100+rnd.IntN(100))*time.Millisecond)
+			continue
 		case status >= 500 && status != http.StatusServiceUnavailable:
 			s.fault("a submit was answered %d", status)
 			continue
@@ -322,7 +344,7 @@ func (s *soaker) follow(ctx context.Context, f *fate) {
 			s.fault("job %s is stuck: %s, attempt %d, place %d", f.id, j.State, j.Attempt, j.Position)
 			return
 		}
-		pause(ctx, 15*time.Millisecond)
+		pause(ctx, s.habits.look)
 	}
 }
 
@@ -335,9 +357,8 @@ func (s *soaker) run(ctx context.Context, kills int) error {
 	}
 	stop, enough := context.WithCancel(ctx)
 	defer enough()
-	var clients sync.WaitGroup
 	for n := range uint64(soakClients) {
-		clients.Go(func() { s.client(ctx, stop, n) })
+		s.working.Go(func() { s.client(ctx, stop, n) })
 	}
 	var err error
 	for k := 0; k < kills && err == nil && ctx.Err() == nil; k++ {
@@ -345,7 +366,7 @@ func (s *soaker) run(ctx context.Context, kills int) error {
 		err = s.kill(ctx)
 	}
 	enough()
-	clients.Wait()
+	s.working.Wait()
 	s.watch.Wait()
 	if err == nil {
 		err = s.verify(ctx)
@@ -582,7 +603,7 @@ func (s *soaker) longRun(ctx context.Context, jobs int) error {
 			}
 			clients.Go(func() {
 				for range share {
-					id, status := s.submit(ctx)
+					id, status := s.submit(ctx, "make it sepia")
 					if status != http.StatusAccepted {
 						s.fault("a submit was answered %d", status)
 						return
