@@ -147,7 +147,9 @@ func (s *soaker) close() {
 func (s *soaker) fault(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.faults = append(s.faults, fmt.Errorf(format, args...))
+	err := fmt.Errorf(format, args...)
+	s.faults = append(s.faults, err)
+	s.say("  fault at %s: %v", time.Now().UTC().Format(time.TimeOnly), err)
 }
 
 // random gives a number below n; all choices of the killer come from the one seed.
@@ -239,7 +241,10 @@ func (s *soaker) ask(ctx context.Context, method, path, kind string, body io.Rea
 	if err != nil {
 		return 0, err
 	}
-	if v != nil && res.StatusCode < 300 {
+	switch {
+	case res.StatusCode == http.StatusInternalServerError:
+		s.fault("%s %s was answered %s: %s", method, path, res.Status, data)
+	case v != nil && res.StatusCode < 300:
 		err = json.Unmarshal(data, v)
 	}
 	return res.StatusCode, err
