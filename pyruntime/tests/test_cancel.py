@@ -1,12 +1,15 @@
 """A cancel is honoured in every phase, and its latency is counted in layers, not in seconds."""
 
 import os
+import threading
+import time
 
 import pytest
+import test_lora
 import torch
 from conftest import CPU, load, picture, request
 
-from pyruntime import edit, errors, model, stdio, wire
+from pyruntime import edit, errors, interrupt, model, stdio, weights, wire
 from pyruntime.errors import CancelFlag, Cancelled
 from pyruntime.worker import Inbox, Request, Worker
 
@@ -225,3 +228,84 @@ def test_no_except_exception_of_a_library_swallows_a_cancel():
         except Exception:
             pytest.fail("swallowed")
     assert errors.CancelFlag().checks == 0 and flag.checks == 1
+
+
+# Python code that never looks at the flag: the interrupt, and what it must not break.
+
+
+def spin(until=60.0):
+    end = time.monotonic() + until
+    while time.monotonic() < end:
+        pass
+    pytest.fail("nothing interrupted it")
+
+
+def test_an_interrupt_ends_code_that_never_looks_at_the_flag(worker):
+    def work():
+        worker.take(wire.Cancel(interrupt_ms=20))
+        spin()
+
+    worker.worker._attempt(("a", 1), "encode", work)
+    assert worker.events[1:] == [(wire.Canceled(phase="encode"), "a", 1)]
+
+
+def test_no_interrupt_without_a_time_for_it(worker):
+    worker.worker._attempt(("a", 1), "encode", lambda: worker.take(wire.Cancel()))
+    assert [t for t in threading.enumerate() if isinstance(t, threading.Timer)] == []
+
+
+def test_an_interrupt_that_comes_while_the_work_ends_is_its_end(worker):
+    """Set while the main thread waits to leave the attempt: it may not escape, nor hit what follows."""
+    inside, inbox = threading.Event(), worker.inbox
+
+    def late():
+        with inbox._lock:
+            inside.set()
+            end = time.monotonic() + 0.05  # the main thread comes to the lock
+            while time.monotonic() < end:
+                time.sleep(0.001)
+            interrupt.main_thread(Cancelled)
+
+    for n in range(5):
+        thread = threading.Thread(target=late)
+
+        def work(thread=thread):
+            thread.start()
+            assert inside.wait(10)
+
+        worker.worker._attempt(("a", n), "encode", work)
+        thread.join()
+        inside.clear()
+    assert [e for e, _, _ in worker.events[1:]] == [wire.Canceled(phase="encode")] * 5
+
+
+def test_an_interrupt_for_a_work_that_is_over_does_nothing(worker):
+    worker.inbox.begin(("a", 1))
+    worker.take(wire.Cancel(interrupt_ms=1))
+    worker.inbox.end()
+    worker.inbox.begin(("a", 2))
+    for timer in [t for t in threading.enumerate() if isinstance(t, threading.Timer)]:
+        timer.join()
+    worker.inbox.end()
+
+
+def test_an_interrupt_inside_a_merge_is_repaired_by_the_next(worker, folder, tmp_path, monkeypatch):
+    """The weights that were touched are read again, so the picture afterwards is that of a fresh model."""
+    worker.ask(wire.Load(dir=str(folder("edit"))))
+    worker.ask(request(tmp_path, [picture(64, 96)]))
+    clean = worker.of(wire.Result)[-1].sha256
+    m = worker.worker._model
+    file = test_lora.write(tmp_path / "change.safetensors", test_lora.factors(m))
+    assign = weights.assign
+
+    def slow(*args):
+        assign(*args)
+        worker.take(wire.Cancel(interrupt_ms=1), "b")
+        spin()
+
+    monkeypatch.setattr(weights, "assign", slow)
+    worker.ask(request(tmp_path, [picture(64, 96)], loras=[wire.LoRA(path=str(file), strength=1.0)]), "b")
+    assert worker.of(wire.Canceled) == [wire.Canceled(phase="encode")]
+    monkeypatch.setattr(weights, "assign", assign)
+    worker.ask(request(tmp_path, [picture(64, 96)]), "c")
+    assert worker.of(wire.Result)[-1].sha256 == clean and worker.worker._model is m

@@ -371,6 +371,39 @@ def test_end_of_file_ends_a_worker_at_work_and_leaves_no_file(tmp_path):
         assert "result" not in [e["t"] for e in talk.heard]
 
 
+# Python code in the middle of an edit that never looks at the flag: for each job whose prompt begins with "spin".
+SPINNING = """
+import pyruntime.edit as edit, time
+real = edit.conditioning
+def conditioning(request, *rest):
+    end = time.monotonic() + (60 if request.prompt.startswith("spin") else 0)
+    while time.monotonic() < end: pass
+    return real(request, *rest)
+edit.conditioning = conditioning
+"""
+
+
+def test_work_that_never_looks_at_the_flag_is_interrupted_and_the_weights_stay(tmp_path):
+    with Talk(prelude(SPINNING)) as talk:
+        talk.say("configure", device="cpu", cpu_threads=1, beat_ms=100)
+        talk.say("load", job="a", attempt=1, model="demo", dir=str(stock.DEMO))
+        loaded = talk.hear("loaded")
+        talk.say("generate", job="a", attempt=1, **edit_fields(tmp_path, prompt="spin"))
+        talk.hear("phase", job="a", phase="encode")
+        begun = time.monotonic()
+        talk.say("cancel", job="a", attempt=1, interrupt_ms=300)
+        since = talk.now()
+        talk.hear("beat", since)
+        assert "canceled" not in [e["t"] for e in talk.heard], "it looked at the flag"
+        assert talk.hear("canceled", job="a", attempt=1)["phase"] == "encode"
+        assert 0.3 <= time.monotonic() - begun < 10
+        talk.say("generate", job="b", attempt=1, **edit_fields(tmp_path))  # no load: they are there
+        talk.hear("result", job="b", attempt=1)
+        talk.say("mem")
+        assert talk.hear("mem_report", talk.now() - 1)["bytes"] > loaded["bytes"] / 2
+        assert talk.process.poll() is None
+
+
 def test_shutdown_says_bye_and_exits_0_also_with_its_stdin_closed():
     with Talk(prelude(LIGHT)) as talk:
         talk.hear("hello")

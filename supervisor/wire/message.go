@@ -72,7 +72,9 @@ type LoRA struct {
 }
 
 // Cancel asks to stop the job in the envelope.
-type Cancel struct{}
+type Cancel struct {
+	InterruptMS int `json:"interrupt_ms"` // after so long the work is interrupted wherever it is in Python; 0 is never
+}
 
 // Unload drops the weights.
 type Unload struct{}

@@ -8,6 +8,7 @@ import (
 	"qie/supervisor/event"
 	"qie/supervisor/job"
 	"qie/supervisor/plan"
+	"qie/supervisor/wire"
 )
 
 // ask is a request to the loop.
@@ -68,7 +69,7 @@ func (w *Worker) Cancel(ctx context.Context, id job.ID) error {
 		}
 		w.step(sigCancel)
 		rest := w.pulse.rest(time.Now(), a.phase)
-		if w.send(a, cancelMessage) {
+		if w.send(a, wire.Cancel{InterruptMS: int(interruptAfter(w.limits, w.pulse.stepMean).Milliseconds())}) {
 			w.reason = fault(job.CodeCanceled, "stopping; what is being computed ends "+about(rest), "")
 			w.climb(cancelLadder(w.limits, cancelWait(w.limits, w.pulse.stepMean, rest, lasting(w.parts.loadS))))
 		}

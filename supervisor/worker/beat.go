@@ -18,7 +18,7 @@ type Limits struct {
 	Save     time.Duration
 	Unload   time.Duration
 	Cancel   time.Duration // from the cancel message to TERM, or twice the mean step
-	Soft     time.Duration // the same when a restart is quicker than the rest of the step
+	Soft     time.Duration // the same when a restart is quicker than the rest of the step; also to the interrupt
 	Dump     time.Duration // from the request for stacks to KILL
 	Grace    time.Duration // after a sleep: no silence counts
 	Battery  time.Duration // between two looks at the battery, while an attempt runs

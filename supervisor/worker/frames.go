@@ -9,7 +9,6 @@ import (
 )
 
 var (
-	cancelMessage = wire.Cancel{}
 	unloadMessage = wire.Unload{}
 	memMessage    = wire.Mem{}
 )

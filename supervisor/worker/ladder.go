@@ -37,6 +37,10 @@ func cancelWait(l Limits, stepMean, rest, reload time.Duration) time.Duration {
 	return max(l.Cancel, 2*stepMean)
 }
 
+// interruptAfter is when the worker itself breaks off Python code that does not look at its flag. The weights stay, so it
+// comes long before TERM.
+func interruptAfter(l Limits, stepMean time.Duration) time.Duration { return max(l.Soft, 2*stepMean) }
+
 // rest is how long the current step or decode is expected to take still.
 func (p pulse) rest(now time.Time, phase job.Phase) time.Duration {
 	switch phase {

@@ -72,6 +72,11 @@ func TestCancelWait(t *testing.T) {
 			t.Errorf("steps of %s, rest %s, reload %s: %s, want %s", tt.mean, tt.rest, tt.reload, got, tt.want)
 		}
 	}
+	for mean, want := range map[time.Duration]time.Duration{0: 5 * s, 2 * s: 5 * s, 40 * s: 80 * s} {
+		if got := interruptAfter(l, mean); got != want {
+			t.Errorf("an interrupt in steps of %s comes after %s, want %s", mean, got, want)
+		}
+	}
 	p := pulse{stepMean: 40 * s, decode: 20 * s}
 	now := time.Now()
 	p.worked, p.phaseAt = now.Add(-10*s), now.Add(-5*s)

@@ -299,6 +299,24 @@ func TestFault35_CancelInEachPhase(t *testing.T) {
 	}
 }
 
+// Row 35, the second rung: work that looks at no flag is interrupted, the weights stay, and the next job runs beside
+// them in the same process.
+func TestFault35_InterruptKeepsTheWeights(t *testing.T) {
+	r := newRig(t, "", func(c *Config) { c.Limits.Soft = 50 * time.Millisecond })
+	p := r.start(r.plan("fake: at step 1: deafflag; at step 2: wait /nonexistent/gate"))
+	r.step(p)
+	begin := time.Now()
+	r.cancel(p)
+	if end, ok := r.end(p).(Canceled); !ok || time.Since(begin) < 50*time.Millisecond {
+		t.Fatalf("after %v: %+v", time.Since(begin), end)
+	}
+	r.state(Warm)
+	r.one(p)
+	if s := r.w.Status(); s.Generation != 1 {
+		t.Errorf("generation %d", s.Generation)
+	}
+}
+
 // Row 33 at this level: a plan that waits for the worker to start is let go at once.
 func TestFault33_CancelBeforeTheWorkerIsReady(t *testing.T) {
 	gate := filepath.Join(t.TempDir(), "gate")

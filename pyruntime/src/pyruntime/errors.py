@@ -32,6 +32,10 @@ class CancelFlag:
         """Ask to stop."""
         self._event.set()
 
+    def is_set(self) -> bool:
+        """Whether it was asked."""
+        return self._event.is_set()
+
     def clear(self) -> None:
         """Forget it; the next work starts fresh."""
         self._event.clear()

@@ -12,6 +12,8 @@ import time
 import typing
 
 if typing.TYPE_CHECKING:
+    import contextlib
+
     from pyruntime import wire
 
 # Every line of the protocol starts so (supervisor/wire/codec.go); anything else is text that somebody printed.
@@ -47,6 +49,10 @@ class Writer:
         self._generation = generation
         self._lock = threading.Lock()
         self._seq = 0
+
+    def quiet(self) -> "contextlib.AbstractContextManager[object]":
+        """No line is being written inside."""
+        return self._lock
 
     def send(self, message: "wire.Message", job: str = "", attempt: int = 0) -> None:
         """Write one event. A closed pipe means that the supervisor is gone: the process ends with exit code 75."""

@@ -48,6 +48,9 @@ class Envelope(Message, kw_only=True, frozen=True):
 class Cancel(Message, kw_only=True, frozen=True):
     """Cancel asks to stop the job in the envelope."""
 
+    # after so long the work is interrupted wherever it is in Python; 0 is never
+    interrupt_ms: int = 0
+
 
 class Configure(Message, kw_only=True, frozen=True):
     """Configure answers hello. It comes once, before anything else."""

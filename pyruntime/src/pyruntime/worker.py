@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from pyruntime import stdio, wire
+from pyruntime import interrupt, stdio, wire
 from pyruntime.errors import CancelFlag, Cancelled, WorkerError
 
 if typing.TYPE_CHECKING:
@@ -58,7 +58,8 @@ class Inbox:
         self._generation = generation
         self._queue: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
-        self._current: Key | None = None  # under _lock, as are the next two
+        self._current: Key | None = None  # under _lock, as are the next three
+        self._interrupted = False  # the current one, at most once
         self._early: list[Key] = []
         self._stopping = False  # once true, no work runs to its end
         self.told_to_stop = False
@@ -75,7 +76,7 @@ class Inbox:
     def begin(self, key: Key) -> None:
         """The work on an attempt starts: from now on a cancel for it sets the flag. An old flag is forgotten."""
         with self._lock:
-            self._current = key
+            self._current, self._interrupted = key, False
             self.flag.clear()
             if key in self._early:
                 self._early.remove(key)
@@ -84,7 +85,10 @@ class Inbox:
                 self.flag.set()
 
     def end(self) -> None:
-        """The work on the attempt is over; a late cancel for it does nothing."""
+        """The work on the attempt is over; a late cancel for it does nothing.
+
+        An interrupt is set under the lock, so one that is under way arrives in here at the latest, as Cancelled.
+        """
         with self._lock:
             self._current = None
             self.flag.clear()
@@ -123,17 +127,31 @@ class Inbox:
         match request.message:
             case wire.Ping(id=number):
                 self._writer.send(wire.Pong(id=number))
-            case wire.Cancel():
-                with self._lock:
-                    if request.key == self._current:
-                        self.flag.set()
-                    else:
-                        self._early = [*self._early, request.key][-EARLY_CANCELS_MAX:]
+            case wire.Cancel(interrupt_ms=patience_ms):
+                self._cancel(request.key, patience_ms)
             case wire.Shutdown():
                 self.told_to_stop = True
                 self._stop()
             case _:
                 self._queue.put(request)
+
+
+    def _cancel(self, key: Key, patience_ms: int) -> None:
+        with self._lock:
+            if key != self._current:
+                self._early = [*self._early, key][-EARLY_CANCELS_MAX:]
+                return
+            self.flag.set()
+        if patience_ms > 0:
+            timer = threading.Timer(patience_ms / 1000, self._interrupt, (key,))
+            timer.daemon = True
+            timer.start()
+
+    def _interrupt(self, key: Key) -> None:
+        with self._writer.quiet(), self._lock:  # no line is torn by it
+            if key == self._current and self.flag.is_set() and not self._interrupted:
+                self._interrupted = True
+                interrupt.main_thread(Cancelled)
 
 
 class Worker:
@@ -192,12 +210,16 @@ class Worker:
                 self._writer.send(wire.Log(level="warn", text=f"{request.envelope.t} is not expected now"))
 
     def _attempt(self, key: Key, phase: str, work: typing.Callable[[], None]) -> None:
-        self._inbox.begin(key)
         self._phase = phase
         try:
-            self._inbox.flag.check()
-            work()
+            try:
+                self._inbox.begin(key)
+                self._inbox.flag.check()
+                work()
+            finally:
+                self._inbox.end()
         except Cancelled:
+            self._inbox.end()  # once more: an interrupt may have come in the first. There is never a second
             self._writer.send(wire.Canceled(phase=self._phase), *key)
         except Exception as err:
             fault = as_error(err, loading=phase == "loading")
@@ -213,8 +235,6 @@ class Worker:
             )
             if fault.exit_code is not None:
                 sys.exit(fault.exit_code)
-        finally:
-            self._inbox.end()
 
     def _load(self, request: wire.Load, key: Key) -> None:
         from pyruntime import device, model

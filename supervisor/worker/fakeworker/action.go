@@ -73,6 +73,10 @@ func (a *attempt) do(r rule) {
 		a.cancelMu.Lock()
 		a.deaf = true
 		a.cancelMu.Unlock()
+	case "deafflag":
+		a.cancelMu.Lock()
+		a.deafFlag = true
+		a.cancelMu.Unlock()
 	case "grandchild":
 		holder(false)
 	case "daemon":

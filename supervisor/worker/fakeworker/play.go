@@ -40,7 +40,8 @@ type fake struct {
 	cancelMu  sync.Mutex
 	canceled  chan struct{}
 	cancelJob string
-	deaf      bool
+	deaf      bool // to everything
+	deafFlag  bool // only an interrupt is heard
 
 	model string // loaded
 }
@@ -106,7 +107,7 @@ func (f *fake) main() {
 			f.send(wire.Envelope{}, wire.MemReport{Bytes: f.holds.Load()})
 		case *wire.Cancel:
 			f.at("cancel", none)
-			f.cancel(env.Job)
+			f.cancel(env.Job, msg.InterruptMS)
 		case *wire.Shutdown:
 			f.at("shutdown", none)
 			f.send(wire.Envelope{}, wire.Bye{Reason: "shutdown"})
@@ -164,13 +165,26 @@ func (f *fake) beat(every time.Duration) {
 	}
 }
 
-func (f *fake) cancel(job string) {
+func (f *fake) cancel(job string, interruptMS int) {
 	f.cancelMu.Lock()
 	defer f.cancelMu.Unlock()
-	if f.canceled != nil && f.cancelJob == job && !f.deaf {
-		close(f.canceled)
-		f.canceled = nil
+	stop := f.canceled
+	if stop == nil || f.cancelJob != job || f.deaf {
+		return
 	}
+	if f.deafFlag {
+		time.AfterFunc(time.Duration(interruptMS)*time.Millisecond, func() {
+			f.cancelMu.Lock()
+			defer f.cancelMu.Unlock()
+			if f.canceled == stop {
+				close(stop)
+				f.canceled = nil
+			}
+		})
+		return
+	}
+	close(stop)
+	f.canceled = nil
 }
 
 func (f *fake) register(job string) chan struct{} {

@@ -18,7 +18,7 @@ import (
 //
 // Actions: kill, signal NAME (dies by it), stop (SIGSTOP), exit N, error CODE [fatal], fatal CODE N, garbage, glued, binary, half (half a line,
 // then kill), huge N (a line of N MiB), wronghash, missing, hang (no beats, nothing), stall (beats go on), deafcancel
-// (ignores cancel), deafterm (ignores SIGTERM), deafstdin (stops reading), grandchild (a child that holds the pipes),
+// (ignores cancel), deafflag (ignores it until the interrupt), deafterm (ignores SIGTERM), deafstdin (stops reading), grandchild (a child that holds the pipes),
 // daemon (the same in a session of its own), stale (events of an older attempt and generation), flood N (N MiB on
 // stderr), say TEXT (on stderr), print TEXT (on stdout), wait FILE (until it exists, or cancel), touch FILE, quiet (no
 // beats from here), unknown (an unknown message type), holds N (tells of N MiB from here, and beats at once).
