@@ -261,6 +261,9 @@ func Escape(data []byte) string {
 		data = data[:textMax]
 	}
 	data = bytes.TrimRight(data, "\r\n")
+	if !cut && plain(data) {
+		return string(data)
+	}
 	var b strings.Builder
 	for len(data) > 0 {
 		r, size := utf8.DecodeRune(data)
@@ -280,4 +283,14 @@ func Escape(data []byte) string {
 		b.WriteString(" ...")
 	}
 	return b.String()
+}
+
+// plain tells whether there is nothing to escape.
+func plain(data []byte) bool {
+	for _, c := range data {
+		if (c < ' ' || c > '~') && c != '\t' {
+			return false
+		}
+	}
+	return true
 }

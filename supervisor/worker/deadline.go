@@ -71,6 +71,7 @@ func (w *Worker) untilDue(now time.Time) time.Duration {
 	sooner(w.idleUntil())
 	if w.machine.state == Suspect {
 		sooner(w.doubt.next)
+		sooner(w.doubt.deaf)
 	}
 	if w.machine.state == Unloading && !w.unloaded.IsZero() {
 		sooner(w.pulse.heard.Add(w.limits.MemoryPoll))
@@ -116,6 +117,10 @@ func (w *Worker) due(now time.Time) {
 		w.settleUnload(now)
 		return
 	}
+	if w.machine.state == Suspect && past(w.doubt.deaf) {
+		w.recycle(stoppedReading)
+		return
+	}
 	if w.machine.state == Suspect && past(w.doubt.next) {
 		w.examine()
 	}
@@ -126,7 +131,7 @@ func (w *Worker) due(now time.Time) {
 		return
 	}
 	if past(beat) {
-		w.suspect()
+		w.suspect("nothing was heard of it for " + words(w.limits.Beat))
 	}
 }
 

@@ -23,7 +23,9 @@ func (w *Worker) take(m message) {
 	case m.exit != nil:
 		w.exited(*m.exit)
 	case m.stuck:
-		w.recycle(fault(job.CodeWorkerStalled, "the worker stopped reading", hintLog))
+		w.deaf(time.Now())
+	case m.reads:
+		w.hears()
 	case m.oversize:
 		if w.end.over++; w.end.over == oversizeMax {
 			w.recycle(fault(job.CodeProtocol, fmt.Sprintf("the worker wrote %d lines that are too long", oversizeMax), hintLog))
@@ -52,9 +54,7 @@ func (w *Worker) frame(f *wire.Frame) {
 	}
 	w.pulse.listen(now)
 	if w.machine.state == Suspect {
-		w.cfg.Log.Info("the worker answers again", "generation", w.gen)
-		w.step(sigRecover)
-		w.reason, w.doubt = nil, doubt{}
+		defer w.trust()()
 	}
 	switch msg := f.Msg.(type) {
 	case nil:

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"image/png"
 	"os"
 	"os/exec"
@@ -193,12 +194,21 @@ func TestFault10_HalfALine(t *testing.T) {
 	r.one(p)
 }
 
-// Row 12: a flood on stderr neither slows the worker nor fills the disk.
+// Row 12: a gigabyte on stderr neither slows the worker nor fills memory or disk.
 func TestFault12_FloodOnStderr(t *testing.T) {
-	r := newRig(t, "at step 2: flood 64")
+	r := newRig(t, fmt.Sprintf("at step 2: flood %d", floodMB))
 	p := r.start(r.plan("x"))
+	r.step(p)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	begin := time.Now()
 	if _, ok := r.end(p).(Finished); !ok {
 		t.Fatalf("got %+v", r.seen[len(r.seen)-1])
+	}
+	runtime.ReadMemStats(&after)
+	t.Logf("%d MB in %v, the process took %d KB more of the system", floodMB, time.Since(begin), (after.Sys-before.Sys)>>10)
+	if grown := int64(after.Sys) - int64(before.Sys); grown > 16<<20 {
+		t.Errorf("the flood took %d bytes of memory", grown)
 	}
 	if err := r.w.Stop(t.Context()); err != nil {
 		t.Fatal(err)
@@ -215,15 +225,36 @@ func TestFault12_FloodOnStderr(t *testing.T) {
 	}
 }
 
-// Row 15: a worker that stops reading is noticed when the pipe is full, and recycled.
+// Row 15: a worker that stops reading is noticed when the pipe is full: shown as suspect, asked for its stacks, and
+// recycled when it does not read in time, though it goes on beating.
 func TestFault15_WorkerStopsReading(t *testing.T) {
-	r := newRig(t, "at idle in gen 1: deafstdin", func(c *Config) { c.Limits.Write = 100 * time.Millisecond })
+	r := newRig(t, "at idle in gen 1: deafstdin", func(c *Config) {
+		c.Limits.Write, c.Limits.Beat = 100*time.Millisecond, 1500*time.Millisecond
+	})
 	p := r.start(r.plan(strings.Repeat("long ", 40_000)))
+	if s := r.state(Suspect).Status; !strings.Contains(s.Reason, "stopped reading") || s.Hint == "" || s.Job != p.Job {
+		t.Errorf("suspect says %+v", s)
+	}
+	r.logged("Current thread")
 	died, ok := r.end(p).(Died)
 	if !ok || died.Err.Code != job.CodeWorkerStalled || !strings.Contains(died.Err.Message, "stopped reading") || died.Wanted {
 		t.Fatalf("got %+v", r.seen[len(r.seen)-1])
 	}
 	r.one(p)
+}
+
+// Row 15: one that only was stopped is asked to go on, finds the rest of its line, and does the job.
+func TestFault15_StoppedReaderGoesOn(t *testing.T) {
+	r := newRig(t, "", func(c *Config) { c.Limits.Write = 100 * time.Millisecond })
+	r.end(r.start(r.plan("fake: at end: stop")))
+	p := r.start(r.plan(strings.Repeat("long ", 40_000)))
+	r.state(Suspect)
+	if _, ok := r.end(p).(Finished); !ok {
+		t.Fatalf("got %+v", r.seen[len(r.seen)-1])
+	}
+	if s := r.w.Status(); s.Generation != 1 || s.Reason != "" {
+		t.Errorf("got %+v", s)
+	}
 }
 
 // Row 53: a system without processes or descriptors costs pauses, not the program; a short one heals by itself, a long

@@ -43,6 +43,7 @@ type message struct {
 	oversize bool
 	eof      bool          // stdout was closed
 	stuck    bool          // stdin took no line in time
+	reads    bool          // it took the line after all
 	look     *host.Process // what a silent process does
 	battery  *host.Battery
 	exit     *exitFacts
@@ -183,7 +184,7 @@ func (p *process) readEvents(in *os.File) (partial string, counts wire.Counts) {
 }
 
 func (p *process) readStderr(in *os.File) {
-	eachLine(in, func(data []byte) {
+	eachLine(in, p.log.full, func(n int) { p.log.lost.Add(int64(n)) }, func(data []byte) {
 		text := p.secret(wire.Escape(data))
 		p.tail.add(text)
 		p.log.line(p.gen, "stderr", text)
@@ -221,10 +222,27 @@ func (p *process) write() {
 	}
 }
 
+// writeLine tells when the worker does not take the line in time, and goes on with the rest of it: one that was only
+// stopped finds its stream whole.
 func (p *process) writeLine(line []byte) {
-	_ = p.stdin.SetWriteDeadline(time.Now().Add(p.limits.Write))
-	if _, err := p.stdin.Write(line); errors.Is(err, os.ErrDeadlineExceeded) {
-		p.out(message{gen: p.gen, stuck: true})
+	for late := false; ; late = true {
+		_ = p.stdin.SetWriteDeadline(time.Now().Add(p.limits.Write))
+		n, err := p.stdin.Write(line)
+		line = line[n:]
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			if late && err == nil {
+				p.out(message{gen: p.gen, reads: true})
+			}
+			return
+		}
+		select {
+		case <-p.halted:
+			return // it is being ended anyway
+		default:
+		}
+		if !late {
+			p.out(message{gen: p.gen, stuck: true})
+		}
 	}
 }
 

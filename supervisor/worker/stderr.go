@@ -2,6 +2,7 @@ package worker
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -16,19 +17,28 @@ import (
 
 const (
 	tailLines   = 60
-	pieceBytes  = 8 << 10 // a longer line of stderr is cut into pieces
+	pieceBytes  = 8 << 10  // a longer line of stderr is cut into pieces
+	stderrBytes = 64 << 10 // what a pipe holds
 	logBytesMax = 10 << 20
 	logKept     = 3
 	logQueue    = 1024
 )
 
-// eachLine calls f for every line, and for pieces of lines that are too long; memory is bounded.
-func eachLine(in io.Reader, f func([]byte)) {
-	r := bufio.NewReaderSize(in, pieceBytes)
+// eachLine calls f for every line, and for pieces of lines that are too long; memory is bounded. In a flood only the
+// last lines of what has come are looked at, and skipped hears of the others.
+func eachLine(in io.Reader, flood func() bool, skipped func(int), f func([]byte)) {
+	r := bufio.NewReaderSize(in, stderrBytes)
 	for {
 		line, err := r.ReadSlice('\n')
+		for len(line) > pieceBytes {
+			f(line[:pieceBytes])
+			line = line[pieceBytes:]
+		}
 		if len(line) > 0 {
 			f(line)
+		}
+		if flood() {
+			skipped(skip(r))
 		}
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 			return
@@ -36,25 +46,42 @@ func eachLine(in io.Reader, f func([]byte)) {
 	}
 }
 
+// skip drops all waiting lines but the last ones, and gives how many.
+func skip(r *bufio.Reader) int {
+	waiting, _ := r.Peek(r.Buffered()) // no more than there is
+	end := len(waiting)
+	for range tailLines + 1 {
+		if end = bytes.LastIndexByte(waiting[:end], '\n'); end < 0 {
+			return 0
+		}
+	}
+	n := bytes.Count(waiting[:end+1], []byte{'\n'})
+	_, _ = r.Discard(end + 1)
+	return n
+}
+
 // tail keeps the last lines of stderr, for the reason of a death.
 type tail struct {
 	mu   sync.Mutex
-	kept []string
+	kept [tailLines]string // a ring
+	n    int               // of all lines
 }
 
 func (t *tail) add(line string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.kept) == tailLines {
-		t.kept = append(t.kept[:0], t.kept[1:]...)
-	}
-	t.kept = append(t.kept, line)
+	t.kept[t.n%tailLines] = line
+	t.n++
 }
 
 func (t *tail) lines() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return append([]string(nil), t.kept...)
+	var lines []string
+	for i := max(0, t.n-tailLines); i < t.n; i++ {
+		lines = append(lines, t.kept[i%tailLines])
+	}
+	return lines
 }
 
 // secrets takes prompts out of what the worker prints: logs hold none.
@@ -108,6 +135,10 @@ func openLog(path string) *rotatedLog {
 }
 
 func (l *rotatedLog) line(gen int64, source, text string) {
+	if l.full() {
+		l.lost.Add(1) // before any work: a flood must not slow the worker
+		return
+	}
 	line := fmt.Sprintf("%s gen=%d %s %s\n", time.Now().UTC().Format("2006-01-02T15:04:05.000Z"), gen, source, text)
 	select {
 	case l.lines <- line:
@@ -115,6 +146,8 @@ func (l *rotatedLog) line(gen int64, source, text string) {
 		l.lost.Add(1)
 	}
 }
+
+func (l *rotatedLog) full() bool { return len(l.lines) == cap(l.lines) }
 
 func (l *rotatedLog) run() {
 	defer close(l.done)

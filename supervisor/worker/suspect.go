@@ -15,17 +15,54 @@ type doubt struct {
 	first   *host.Process
 	firstAt time.Time
 	stopped bool
+	deaf    time.Time // when one that reads nothing is recycled; zero while it reads
 }
 
 // suspect begins to doubt. The process is looked at outside the loop: asking a Mac starts a program.
-func (w *Worker) suspect() {
-	w.cfg.Log.Warn("the worker is silent", "generation", w.gen, "state", w.machine.state)
+func (w *Worker) suspect(why string) {
+	w.cfg.Log.Warn("the worker is suspect", "why", why, "generation", w.gen, "state", w.machine.state)
 	w.step(sigSuspect)
-	w.doubt = doubt{}
-	w.reason = fault(job.CodeWorkerStalled, fmt.Sprintf("the worker is not responding: nothing was heard of it for %s",
-		words(w.limits.Beat)), hintSilent)
+	w.doubt = doubt{deaf: w.doubt.deaf}
+	w.reason = fault(job.CodeWorkerStalled, "the worker is not responding: "+why, hintSilent)
 	w.examine()
 }
+
+// deaf begins to doubt a worker that takes no line. It may be stopped, and go on when it is asked to.
+func (w *Worker) deaf(now time.Time) {
+	w.doubt.deaf = now.Add(w.limits.Beat)
+	switch state := w.machine.state; {
+	case state.beats():
+		w.suspect("it stopped reading")
+	case state == Spawning || state == Probing:
+		w.recycle(stoppedReading)
+	}
+	// A ladder ends what is canceling or stopping, and a suspect has its deadline now.
+}
+
+// hears ends that doubt.
+func (w *Worker) hears() {
+	w.doubt.deaf = time.Time{}
+	if w.machine.state == Suspect {
+		w.trust()()
+	}
+}
+
+// trust takes a suspect back that spoke. One that speaks and reads nothing stays suspect behind what it said.
+func (w *Worker) trust() (after func()) {
+	w.step(sigRecover)
+	if w.doubt.deaf.IsZero() {
+		w.cfg.Log.Info("the worker answers again", "generation", w.gen)
+		w.reason, w.doubt = nil, doubt{}
+		return func() {}
+	}
+	return func() {
+		if w.process != nil && w.machine.state.beats() {
+			w.step(sigSuspect)
+		}
+	}
+}
+
+var stoppedReading = fault(job.CodeWorkerStalled, "the worker stopped reading", hintLog)
 
 // examine asks what the process does and comes back as a message.
 func (w *Worker) examine() {

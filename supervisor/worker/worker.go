@@ -385,7 +385,7 @@ func (w *Worker) send(a *attempt, msg any) bool {
 		return false
 	}
 	if !w.process.send(line) {
-		w.recycle(fault(job.CodeWorkerStalled, "the worker stopped reading", hintLog))
+		w.recycle(stoppedReading)
 		return false
 	}
 	return true

@@ -135,7 +135,6 @@ class Inbox:
             case _:
                 self._queue.put(request)
 
-
     def _cancel(self, key: Key, patience_ms: int) -> None:
         with self._lock:
             if key != self._current:
