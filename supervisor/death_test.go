@@ -91,11 +91,24 @@ func TestFault22_WeightsAreMissing(t *testing.T) {
 	restartAndFinish(t, s, next.ID)
 }
 
+// Row 23, the supervisor's part: each job is refused in the load and tried once, the worker lives, and a repaired model
+// is loaded. That the real worker refuses such files is in worker/conformance_test.go, their repair in model/seal_test.go.
 func TestFault23_DamagedShardIsRefusedOnce(t *testing.T) {
-	s := st.Fault(t)
-	j := st.WaitEnd(t, s, st.Submit(t, s, "fake: at step 1: error weights_corrupt").ID)
-	if j.State != job.Failed || j.Error.Code != job.CodeWeightsCorrupt || j.Error.Hint == "" || j.Attempt != 1 {
-		t.Errorf("ended as %s after attempt %d: %+v", j.State, j.Attempt, j.Error)
+	s := st.Fault(t, st.Script("at load in gen 1: error weights_corrupt"))
+	for range 2 {
+		j := st.WaitEnd(t, s, st.Submit(t, s, "make it sepia").ID)
+		if j.State != job.Failed || j.Error.Code != job.CodeWeightsCorrupt || j.Error.Hint == "" || j.Attempt != 1 {
+			t.Errorf("ended as %s after attempt %d: %+v", j.State, j.Attempt, j.Error)
+		}
+	}
+	if got := s.State().Worker; got.Generation != 1 || got.State != string(worker.Cold) {
+		t.Errorf("the worker is %+v", got)
+	}
+	if err := s.RestartWorker(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if j := st.WaitEnd(t, s, st.Submit(t, s, "make it sepia").ID); j.State != job.Succeeded {
+		t.Errorf("ended as %s: %+v", j.State, j.Error)
 	}
 }
 

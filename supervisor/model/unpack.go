@@ -30,7 +30,7 @@ type manifestEntry struct {
 
 // Unpack writes the embedded model to home/models/demo-<hash> and returns that directory. It is written under another
 // name, verified, and renamed, so a killed unpack leaves nothing that looks whole. A directory that is already there is
-// used when every size fits.
+// used when its files are the ones that were verified; damaged or changed ones are written again.
 func Unpack(source fs.FS, home string) (string, error) {
 	data, err := fs.ReadFile(source, manifestFile)
 	if err != nil {
@@ -41,7 +41,11 @@ func Unpack(source fs.FS, home string) (string, error) {
 		return "", err
 	}
 	dir := unpackedDir(data, home)
-	if sizesFit(dir, list) == nil {
+	if sealed(dir, list) {
+		return dir, nil
+	}
+	if Verify(dir) == nil { // moved, copied, or of a qie that did not seal
+		seal(dir, list)
 		return dir, nil
 	}
 	folder := filepath.Dir(dir)
@@ -68,6 +72,7 @@ func Unpack(source fs.FS, home string) (string, error) {
 	if err := os.Rename(part, dir); err != nil {
 		return "", fmt.Errorf("place the model: %w", err)
 	}
+	seal(dir, list)
 	return dir, nil
 }
 

@@ -24,13 +24,13 @@ const conformancePatience = 3 * time.Minute
 // TestConformance plays the same conversation with the fake worker and with the real one, so that what the other tests
 // prove about the fake holds for the real.
 func TestConformance(t *testing.T) {
-	t.Run("fake", func(t *testing.T) { converse(t, fakeworker.Command("step takes 20ms")) })
+	t.Run("fake", func(t *testing.T) { converse(t, fakeworker.Command("step takes 20ms"), nil) })
 	t.Run("real", func(t *testing.T) {
 		env := os.Getenv("QIE_PYTHON_ENV")
 		if env == "" {
 			t.Fatal("QIE_PYTHON_ENV names no Python environment; ./setup.sh --test makes one and sets it")
 		}
-		converse(t, func(gen int64, nonce string) (*exec.Cmd, error) { return python.Command(env, gen, nonce), nil })
+		converse(t, func(gen int64, nonce string) (*exec.Cmd, error) { return python.Command(env, gen, nonce), nil }, refusesDamage)
 	})
 }
 
@@ -91,7 +91,37 @@ func hear[M any](c *talk, job string) *M {
 	}
 }
 
-func converse(t *testing.T, command func(int64, string) (*exec.Cmd, error)) {
+// refusesDamage is row 23 with the real worker: a shard that was cut, and one with a flipped bit in its header, are refused before
+// a weight is read; the worker lives, and the whole model is loaded afterwards.
+func refusesDamage(c *talk, model, dir string) {
+	c.t.Helper()
+	shard := filepath.Join("transformer", "diffusion_pytorch_model-00001-of-00002.safetensors")
+	for name, damage := range map[string]func([]byte) []byte{
+		"cut": func(data []byte) []byte { return data[:len(data)-4096] },
+		"bit": func(data []byte) []byte { data[2] ^= 0x01; return data }, // of the length of its header
+	} {
+		bad := filepath.Join(dir, name)
+		if err := os.CopyFS(bad, os.DirFS(model)); err != nil {
+			c.t.Fatal(err)
+		}
+		path := filepath.Join(bad, shard)
+		data, err := os.ReadFile(path)
+		if err == nil {
+			err = os.WriteFile(path, damage(data), 0o600)
+		}
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		c.say(name, wire.Load{Model: "demo", Dir: bad, Profile: plan.ProfileResident})
+		if got := hear[wire.Error](c, name); got.Code != "weights_corrupt" || got.FatalProcess {
+			c.t.Errorf("a shard with damage %q: %+v", name, got)
+		}
+	}
+	c.say("whole", wire.Load{Model: "demo", Dir: model, Profile: plan.ProfileResident})
+	hear[wire.Loaded](c, "whole")
+}
+
+func converse(t *testing.T, command func(int64, string) (*exec.Cmd, error), more func(c *talk, model, dir string)) {
 	cmd, err := command(1, "nonce-of-this-test")
 	if err != nil {
 		t.Fatal(err)
@@ -178,6 +208,9 @@ func converse(t *testing.T, command func(int64, string) (*exec.Cmd, error)) {
 	c.say("c", request)
 	checkResult(t, hear[wire.Result](c, "c"), request)
 
+	if more != nil {
+		more(c, model, dir)
+	}
 	c.say("", wire.Unload{})
 	hear[wire.Unloaded](c, "")
 	c.say("", wire.Shutdown{GraceMS: 5000})
