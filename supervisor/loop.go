@@ -506,7 +506,7 @@ func (s *Supervisor) publishProgress(row *entry) {
 func (s *Supervisor) Notice(n job.Notice) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.view.notices = noticed(s.view.notices, n)
+	s.view.notices = replaced(s.view.notices, n)
 	s.hub.Publish(event.Event{Type: event.TypeNotice, Notice: &n})
 }
 

@@ -43,6 +43,8 @@ type queue struct {
 	late   map[job.ID]*late
 	unsave *pause // why there is any
 	told   event.Queue
+
+	storeTold int // so many of the store's notices
 }
 
 // late is a job whose row on the disk is older than the one in memory.
@@ -315,14 +317,11 @@ func (s *Supervisor) tellStore() {
 	if err := s.store.Rescue(s.ctx); err != nil && s.ctx.Err() == nil {
 		s.log.Error("the database", "err", err)
 	}
-	s.mu.Lock()
-	known := s.view.notices
-	s.mu.Unlock()
-	for _, n := range s.store.Notices() {
-		if !slices.Contains(known, n) {
-			s.Notice(n)
-		}
+	all := s.store.Notices() // it only grows
+	for _, n := range all[s.queue.storeTold:] {
+		s.Notice(n)
 	}
+	s.queue.storeTold = len(all)
 }
 
 // roomToStart tells whether the disk has the space that a job needs, and holds the line while it has not.

@@ -177,3 +177,34 @@ func TestQueue_WaitsForSpaceAndGoesOnByItself(t *testing.T) {
 	}
 	paused(t, s, false)
 }
+
+// What belongs to no job stands once per code, in its newest words, and every one is told.
+func TestNotice_NewerTakesThePlaceOfTheOlder(t *testing.T) {
+	s := st.New(t)
+	sub := s.Subscribe("", -1)
+	defer sub.Close()
+	notices := []job.Notice{{Code: "disk", Message: "2 GB are missing"}, {Code: "other", Message: "x"}, {Code: "disk", Message: "1 GB is missing"}}
+	for _, n := range notices {
+		s.Notice(n)
+	}
+	var told []job.Notice
+	for len(told) < len(notices) {
+		<-sub.C()
+		events, err := sub.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range events {
+			if e.Notice != nil && slices.Contains(notices, *e.Notice) {
+				told = append(told, *e.Notice)
+			}
+		}
+	}
+	if !slices.Equal(told, notices) {
+		t.Errorf("told %+v", told)
+	}
+	got := slices.DeleteFunc(s.State().Notices, func(n job.Notice) bool { return !slices.Contains(notices, n) })
+	if want := notices[1:]; !slices.Equal(got, want) {
+		t.Errorf("the state has %+v, want %+v", got, want)
+	}
+}

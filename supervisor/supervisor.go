@@ -97,6 +97,7 @@ func Open(ctx context.Context, cfg Config) (*Supervisor, error) {
 		partWorker: {Code: "worker_preparing", Message: "the Python environment is being checked"},
 	}}
 	s.view.notices = st.Notices()
+	s.queue.storeTold = len(s.view.notices)
 	s.gauged.Store(&event.Gauges{})
 	if err := errors.Join(s.recover(ctx), s.recoverPause(ctx)); err != nil {
 		return nil, errors.Join(err, st.Close(), inst.close())
