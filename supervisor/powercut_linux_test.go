@@ -267,7 +267,14 @@ func afterCut(t *testing.T, at string, acked, ended []job.ID) (losses []string) 
 // database's fsync per commit taken away, and with the folder's fsync taken away, the same test finds losses.
 func TestPowerCut_LosesNothing(t *testing.T) {
 	needLoop(t)
-	losses, promised, done := powerRun(t, 20, false)
+	cuts := 20
+	if text := os.Getenv("QIE_POWER_CUTS"); text != "" { // as `go run ./cmd/dev soak --cuts 200` does
+		var err error
+		if cuts, err = strconv.Atoi(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	losses, promised, done := powerRun(t, cuts, false)
 	if len(losses) > 0 {
 		t.Errorf("%d losses: %s", len(losses), strings.Join(losses[:min(5, len(losses))], "; "))
 	}

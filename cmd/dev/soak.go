@@ -51,9 +51,13 @@ func soak(ctx context.Context, args []string) error {
 	kills := f.Int("kills", 500, "how often something is killed")
 	seed := f.Uint64("seed", uint64(time.Now().UnixNano()), "of the random choices")
 	jobs := f.Int("jobs", 0, "instead of kills: so many jobs in a row, watching memory, goroutines and descriptors")
+	cuts := f.Int("cuts", 0, "instead of kills: so often the power is cut, on file systems in files; needs root and loop devices")
 	minutes := f.Float64("minutes", 0, "instead of kills: chaos for so long, of kills, stops, full disks, floods, pauses and moves")
 	if err := f.Parse(args); err != nil {
 		return err
+	}
+	if *cuts > 0 {
+		return powerCuts(ctx, *cuts)
 	}
 	s, err := newSoak(ctx, *seed, func(format string, args ...any) { fmt.Printf(format+"\n", args...) })
 	if err != nil {
@@ -67,6 +71,17 @@ func soak(ctx context.Context, args []string) error {
 		return s.chaos(ctx, time.Duration(*minutes*float64(time.Minute)))
 	}
 	return s.run(ctx, *kills)
+}
+
+// powerCuts is the test of that name with more cuts. A machine that cannot do it says why.
+func powerCuts(ctx context.Context, cuts int) error {
+	cmd := exec.CommandContext(ctx, "go", "test", "./supervisor", "-run", "^TestPowerCut_LosesNothing$", "-count=1", "-v", "-timeout=60m")
+	cmd.Env = append(os.Environ(), "CI=1", "QIE_POWER_CUTS="+strconv.Itoa(cuts)) // CI: it fails where it would be skipped
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("power cuts: %w", err)
+	}
+	return nil
 }
 
 // fate is what a client was told of a job. It is all that the oracle knows.
