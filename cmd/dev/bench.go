@@ -18,7 +18,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gorilla/websocket"
 	"github.com/shirou/gopsutil/v3/process"
 
 	"qie/supervisor/event"
@@ -27,15 +26,21 @@ import (
 )
 
 // bench measures the figures of README on this machine, with the real program, the real worker and the demo model.
-func bench(ctx context.Context, _ []string) error {
+func bench(ctx context.Context, args []string) error {
 	facts := host.Read(ctx, ".")
 	fmt.Printf("machine: %s, %d cores, %.0f GB, %s/%s, %s, %s\n", facts.CPU, facts.Cores, float64(facts.MemoryTotal)/(1<<30),
 		runtime.GOOS, runtime.GOARCH, runtime.Version(), time.Now().UTC().Format(time.DateOnly))
+	if load, err := os.ReadFile("/proc/loadavg"); err == nil {
+		line("load of the machine before, 1, 5, 15 minutes", "%s", strings.Join(strings.Fields(string(load))[:3], ", "))
+	}
 	home, err := os.MkdirTemp("", "qie-bench-*")
 	if err != nil {
 		return fmt.Errorf("temporary folder: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(home) }()
+	if slices.Contains(args, "faults") {
+		return errors.Join(benchDeaths(ctx), benchInserts(ctx, home), benchEvents(ctx, home))
+	}
 	b := &benchmark{home: home}
 	// The first start unpacks the demo; the second is what a person meets every day.
 	if _, err := b.start(ctx); err != nil {
@@ -51,6 +56,9 @@ func bench(ctx context.Context, _ []string) error {
 	line("start to a page that answers", "%.0f ms", ms(took))
 	err = b.measure(ctx)
 	if err := errors.Join(err, b.stop()); err != nil {
+		return err
+	}
+	if err := errors.Join(benchDeaths(ctx), benchInserts(ctx, home), benchEvents(ctx, home)); err != nil {
 		return err
 	}
 	return pace(ctx, 5)
@@ -110,23 +118,12 @@ func (b *benchmark) stop() error {
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 func (b *benchmark) measure(ctx context.Context) error {
-	live, res, err := websocket.DefaultDialer.DialContext(ctx, "ws"+strings.TrimPrefix(b.base, "http")+"/api/v1/live", nil)
+	frames, hangUp, err := listen(ctx, b.base)
 	if err != nil {
-		return fmt.Errorf("live events: %w", err)
+		return err
 	}
-	_ = res.Body.Close()
-	defer func() { _ = live.Close() }()
-	frames := make(chan frame, 1024)
-	go func() {
-		defer close(frames)
-		for {
-			var e event.Event
-			if live.ReadJSON(&e) != nil {
-				return
-			}
-			frames <- frame{e, time.Now()}
-		}
-	}()
+	defer hangUp()
+	h := askHealth(ctx, func() string { return b.base })
 	for f := range frames {
 		if f.Worker != nil && f.Worker.State == "cold" || f.State != nil && f.State.Worker.State == "cold" {
 			break
@@ -155,7 +152,14 @@ func (b *benchmark) measure(ctx context.Context) error {
 	line("outside the worker's phases per job, median of 5", "%.0f ms (all: %.0f)", own[2], own)
 	b.rss(ctx, "Go side after 6 edits, RSS")
 	line("worker after 6 edits, RSS", "%.0f MB", float64(state.Gauges.WorkerRSS)/1e6)
-	return b.cancels(ctx, frames)
+	if err := b.cancels(ctx, frames); err != nil {
+		return err
+	}
+	if err := b.hellos(ctx, frames); err != nil {
+		return err
+	}
+	h.report("while torch is imported, loads, edits, is killed")
+	return nil
 }
 
 func (b *benchmark) rss(ctx context.Context, name string) {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"qie/supervisor/worker"
 	"qie/supervisor/worker/fakeworker"
 )
 
@@ -18,13 +19,15 @@ const usage = `usage: go run ./cmd/dev COMMAND
   run              the program and the page with reload, on http://localhost:5173
   fresh            in a fresh clone what README says, killed after each step of the set-up
   demo-eval        the demo model on held-out photos and sentences, in pictures and in words
-  bench            the figures of README, with the machine that they were measured on
+  bench [faults]   the figures of README, with the machine that they were measured on; or only those of deaths and events
   soak             the real program with the fake worker: --kills 500 --seed N, --jobs 10000, --cuts 200
                    (power cuts) or --minutes 60 (chaos)
   samples          the before-and-after pictures of the first screen, made by the demo model; after every change of it`
 
 func main() {
+	worker.GuardMain()
 	fakeworker.MainIfAsked() // soak lays this binary where the program looks for Python
+	benchRole()
 	os.Exit(dev(os.Args[1:]))
 }
 

@@ -7,6 +7,7 @@ figures are taken before the stock pipeline is loaded, so the peak of memory is 
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import statistics
 import sys
@@ -15,15 +16,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import torch
 from PIL import Image
 
-from pyruntime import edit, model, wire
+from pyruntime import checkpoint, edit, model, wire
 from pyruntime.device import Device
 from pyruntime.errors import CancelFlag
 
 HERE = Path(__file__).resolve().parent
 PROMPT, STEPS = "make it sepia", 4
+CHECKPOINT_STEPS = 20
 
 
 def request(folder: Path, side: int) -> wire.Generate:
@@ -47,6 +50,39 @@ def median(work: Callable[[], object], times: int) -> float:
     return statistics.median(took)
 
 
+def checkpoint_share(asked: wire.Generate, loaded: model.Model, folder: Path) -> tuple[int, float]:
+    """(saves, part of the denoise time) that checkpoints take in one edit: looking for one, hashing its key, writing them."""
+    spent, saves, real = 0.0, 0, (checkpoint.Checkpoint.last, checkpoint.Checkpoint.save, edit.key_of)
+
+    def timed(work: Callable[..., object]) -> Callable[..., object]:
+        def wrapped(*args: object) -> object:
+            nonlocal spent
+            begin = time.monotonic()
+            try:
+                return work(*args)
+            finally:
+                spent += time.monotonic() - begin
+
+        return wrapped
+
+    checkpoint.Checkpoint.last, checkpoint.Checkpoint.save, edit.key_of = (timed(work) for work in real)
+    replace = os.replace
+
+    def counted(source: str, target: str) -> None:
+        nonlocal saves
+        saves += target.endswith("checkpoint")
+        replace(source, target)
+
+    checkpoint.os.replace = counted
+    try:
+        asked = msgspec.structs.replace(asked, steps=CHECKPOINT_STEPS, checkpoint_path=str(folder / "checkpoint"))
+        result = edit.edit(asked, loaded, lambda _: None, CancelFlag())
+    finally:
+        checkpoint.os.replace = replace
+        checkpoint.Checkpoint.last, checkpoint.Checkpoint.save, edit.key_of = real
+    return saves, spent / next(t.seconds for t in result.timings if t.name == "denoise")
+
+
 def main(a: argparse.Namespace) -> None:
     begin = time.monotonic()
     loaded = model.load(a.model, Device("cpu", torch.float32, "CPU"), CancelFlag(), lambda *_: None)
@@ -57,6 +93,9 @@ def main(a: argparse.Namespace) -> None:
         for side in (256, 512):
             asked = request(folder, side)
             own[side] = median(lambda asked=asked: edit.edit(asked, loaded, lambda _: None, CancelFlag()), a.times)
+        for side in (256, 512):
+            saves, share = checkpoint_share(request(folder, side), loaded, folder)
+            print(f"checkpoints in {CHECKPOINT_STEPS} steps at {side}x{side}: {saves} written, {100 * share:.2f} % of the denoise time")
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         print(f"peak RSS of the own loop: {peak / 1e9:.2f} GB")
         if a.no_stock:
