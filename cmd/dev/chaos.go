@@ -247,9 +247,7 @@ func (s *soaker) pauseQueue(ctx context.Context) error {
 
 func (s *soaker) move(ctx context.Context) error {
 	var state event.State
-	if _, err := s.ask(ctx, http.MethodGet, "/api/v1/state", "", nil, &state); err != nil {
-		return nil // nothing serves
-	}
+	_, _ = s.ask(ctx, http.MethodGet, "/api/v1/state", "", nil, &state) // where nothing serves, nothing waits
 	line := state.Queue.Waiting
 	if len(line) < 2 {
 		return nil

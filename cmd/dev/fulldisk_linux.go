@@ -39,7 +39,7 @@ func (s *soaker) fullDisk(ctx context.Context) error {
 	used := (int64(now.Blocks) - int64(now.Bfree)) * now.Bsize
 	left := int64(s.random(16)) * now.Bsize
 	// What is in use may have grown meanwhile: then the kernel refuses, and nothing happens this time.
-	if err := s.resize(fmt.Sprint(used + left)); err != nil {
+	if s.resize(fmt.Sprint(used+left)) != nil {
 		return nil
 	}
 	pause(ctx, time.Duration(s.random(1000))*time.Millisecond)
