@@ -186,7 +186,7 @@ func TestMemory_ThatStaysHeldIsToldAndCountsDouble(t *testing.T) {
 		c.Probe, c.Limits.MemoryPoll, c.Limits.MemoryBack, c.Limits.Crashes = probe, time.Millisecond, 20*time.Millisecond, 3
 	})
 	r.end(r.start(r.plan("fake: at step 2 in gen 1: kill")))
-	if n := await[Noticed](r).Notice; n.Code != "memory_held" || !strings.Contains(n.Message, "16.1 GB") {
+	if n := await[Noticed](r).Notice; n.Code != "memory_held" || !strings.Contains(n.Message, "16.0 GB") {
 		t.Errorf("got %+v", n)
 	}
 	r.finishes("goes on")

@@ -12,6 +12,9 @@ import (
 const (
 	// footprintNoise is what other programs come and go with; less is not judged.
 	footprintNoise = 1 << 30
+	// returnMin: of a smaller footprint the return is not judged after a death. A quarter may stay away (backShare), which
+	// must be more than noise: at 1 GB each second kill of the demo was taken for memory that had not come back.
+	returnMin = footprintNoise * 4
 	// backShare of a footprint has to be free again after a death or an unload.
 	backShare = 0.75
 	// heldEvery bounds how often the machine's memory is read while a large worker lives.
@@ -68,7 +71,7 @@ func (w *Worker) footprint(now time.Time, bytes int64) {
 	if w.empty == 0 {
 		w.empty = bytes // asked for when it became ready, and answered before any load
 	}
-	if bytes >= footprintNoise && now.Sub(w.heldAt) >= heldEvery {
+	if bytes >= returnMin && now.Sub(w.heldAt) >= heldEvery {
 		w.held, w.heldAt = w.probe.Memory().Held, now
 	}
 }
@@ -87,7 +90,7 @@ func (c clearing) waits() bool { return !c.next.IsZero() }
 func (w *Worker) clear() {
 	last := w.parts.rss
 	w.parts.rss = 0
-	if last < footprintNoise || w.held == 0 {
+	if last < returnMin || w.held == 0 {
 		return
 	}
 	now := time.Now()
@@ -95,10 +98,12 @@ func (w *Worker) clear() {
 	w.held, w.heldAt = 0, time.Time{}
 }
 
-// look is one poll of it.
+// look is one poll of it. The next process is here already, and what its imports took does not count against the last
+// one: until it has told how much that is, nothing is judged.
 func (w *Worker) look(now time.Time) {
-	held := w.probe.Memory().Held
-	if held > w.cleared.below && now.Before(w.cleared.until) {
+	held := w.probe.Memory().Held - w.parts.rss
+	untold := w.process != nil && w.parts.rss == 0
+	if held > w.cleared.below && (untold || now.Before(w.cleared.until)) {
 		w.cleared.next = now.Add(w.limits.MemoryPoll)
 		return
 	}
