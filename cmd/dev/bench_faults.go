@@ -33,6 +33,7 @@ import (
 const (
 	noticedKills  = 100 // of a fake worker: what is measured is the supervisor
 	helloKills    = 4   // of the real one; the fifth within ten minutes opens the breaker
+	helloPatience = time.Minute
 	insertKills   = 300
 	insertSpan    = 60 * time.Millisecond
 	listeners     = 200
@@ -155,6 +156,9 @@ func benchDeaths(ctx context.Context) error {
 			}
 		}
 		if w.State == "cold" && w.PID != last {
+			if _, now := s.children(s.cmd.Process.Pid); now != w.PID {
+				continue // an old event: its pid may be anybody's by now
+			}
 			dying, last, killed = w.PID, w.PID, time.Now()
 			if err := syscall.Kill(dying, syscall.SIGKILL); err != nil {
 				return err
@@ -202,7 +206,15 @@ func (b *benchmark) hellos(ctx context.Context, frames <-chan frame) error {
 			return err
 		}
 		var said time.Time
-		for f := range frames {
+		stuck := time.After(helloPatience)
+		for cold := false; !cold; {
+			var f frame
+			select {
+			case f = <-frames:
+			case <-stuck:
+				now, err := b.state(ctx)
+				return errors.Join(fmt.Errorf("no worker %s after a kill: %+v", helloPatience, now.Worker), err)
+			}
 			if f.Worker == nil || f.Worker.Generation == state.Worker.Generation {
 				continue
 			}
@@ -210,8 +222,7 @@ func (b *benchmark) hellos(ctx context.Context, frames <-chan frame) error {
 				said = f.at
 			}
 			if f.Worker.State == "cold" {
-				hello, imports = append(hello, said.Sub(killed)), append(imports, f.at.Sub(said))
-				break
+				hello, imports, cold = append(hello, said.Sub(killed)), append(imports, f.at.Sub(said)), true
 			}
 		}
 		// A finished job ends the row of deaths, so that the next restart comes at once as well.

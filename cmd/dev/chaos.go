@@ -96,6 +96,9 @@ func (s *soaker) chaos(ctx context.Context, lasting time.Duration) error {
 		if err = b.do(ctx); err != nil {
 			err = fmt.Errorf("%s: %w", b.name, err)
 		}
+		if err == nil {
+			err = s.gone()
+		}
 		if s.repair(ctx) {
 			done["broken worker restarted by a person"]++
 		}
@@ -173,6 +176,16 @@ func (s *soaker) report(begin time.Time, done map[string]int, memory drift) {
 	s.say("  supervisor's memory: %s", memory)
 }
 
+// gone tells that the program ended though nobody ended it.
+func (s *soaker) gone() error {
+	select {
+	case <-s.ended:
+		return fmt.Errorf("qie ended by itself (%s): %s", s.cmd.ProcessState, s.cmd.Stderr)
+	default:
+		return nil
+	}
+}
+
 func (s *soaker) known() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -236,7 +249,7 @@ func (s *soaker) freezeSupervisor(ctx context.Context) error {
 func (s *soaker) pauseQueue(ctx context.Context) error {
 	_, _ = s.ask(ctx, http.MethodPost, "/api/v1/queue/pause", "application/json", strings.NewReader(`{"reason":"chaos"}`), nil)
 	pause(ctx, time.Duration(s.random(2000))*time.Millisecond)
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && s.gone() == nil {
 		if status, err := s.ask(ctx, http.MethodPost, "/api/v1/queue/resume", "", nil, nil); err == nil && status == http.StatusOK {
 			return nil
 		}

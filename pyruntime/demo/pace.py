@@ -68,9 +68,9 @@ def checkpoint_share(asked: wire.Generate, loaded: model.Model, folder: Path) ->
     checkpoint.Checkpoint.last, checkpoint.Checkpoint.save, edit.key_of = (timed(work) for work in real)
     replace = os.replace
 
-    def counted(source: str, target: str) -> None:
+    def counted(source: str | Path, target: str | Path) -> None:
         nonlocal saves
-        saves += target.endswith("checkpoint")
+        saves += str(target).endswith("checkpoint")
         replace(source, target)
 
     checkpoint.os.replace = counted
