@@ -21,6 +21,9 @@ import (
 const (
 	staleGrace = 5 * time.Second
 	envNonce   = "QIE_NONCE"
+	// How long the lock of a holder that is dead is waited for.
+	lockPatience = 2 * time.Second
+	lockPoll     = 20 * time.Millisecond
 )
 
 // instance is this program's hold on the data folder. The lock is what counts: the system lets it go with the process.
@@ -63,14 +66,8 @@ func openInstance(home, boot string) (*instance, error) {
 	}
 	i := &instance{lock: lock, path: filepath.Join(run, "instance.json"), file: filepath.Join(run, "worker.json"),
 		born: filepath.Join(run, "nonces"), nonces: map[int64]string{}}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		_ = lock.Close()
-		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("lock the data folder: %w", err)
-		}
-		var other instanceFacts
-		_ = readJSON(i.path, &other)
-		return nil, &RunningError{URL: other.URL, PID: other.PID}
+	if err := i.take(); err != nil {
+		return nil, errors.Join(err, lock.Close())
 	}
 	i.facts = instanceFacts{PID: os.Getpid(), StartTime: startTime(os.Getpid()), Nonce: boot}
 	if err := writeJSON(i.path, i.facts); err != nil {
@@ -78,6 +75,25 @@ func openInstance(home, boot string) (*instance, error) {
 		return nil, err
 	}
 	return i, nil
+}
+
+// take locks the data folder. One that was killed while it started a process leaves that process with its lock until
+// it becomes its program: the lock of a dead holder is waited for.
+func (i *instance) take() error {
+	for begin := time.Now(); ; time.Sleep(lockPoll) {
+		err := syscall.Flock(int(i.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return fmt.Errorf("lock the data folder: %w", err)
+		}
+		var other instanceFacts
+		_ = readJSON(i.path, &other)
+		if lives := other.PID != 0 && startTime(other.PID) == other.StartTime; lives || time.Since(begin) > lockPatience {
+			return &RunningError{URL: other.URL, PID: other.PID}
+		}
+	}
 }
 
 func (i *instance) serving(url string, port int) error {

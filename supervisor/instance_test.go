@@ -75,3 +75,31 @@ func TestFault46_PidReuseIsNotTouched(t *testing.T) {
 		})
 	}
 }
+
+// A supervisor that is killed while it starts a process leaves its lock with that process for a moment: the next start
+// waits for it, and refuses at once when the holder lives.
+func TestInstance_LockOfADeadHolderIsWaitedFor(t *testing.T) {
+	home := t.TempDir()
+	first, err := openInstance(home, "boot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	var running *RunningError
+	if _, err := openInstance(home, "second"); !errors.As(err, &running) || running.PID != os.Getpid() || time.Since(begin) > lockPatience/2 {
+		t.Errorf("beside a living holder after %v: %v", time.Since(begin), err)
+	}
+	dead := first.facts
+	dead.StartTime-- // as if the pid were another process's by now
+	if err := writeJSON(first.path, dead); err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(100*time.Millisecond, func() { _ = first.lock.Close() })
+	second, err := openInstance(home, "third")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := second.close(); err != nil {
+		t.Error(err)
+	}
+}
