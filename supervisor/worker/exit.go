@@ -45,6 +45,7 @@ const (
 	hintModel   = "run: qie doctor; it checks every file of the model"
 	hintMemory  = "close other programs or choose a smaller size, then run the job again"
 	hintLog     = "wait; if it comes back, look at the report: qie crashes"
+	hintBroken  = "look at the report: qie crashes" // nothing happens by itself any more
 	hintSilent  = "wait, or restart the worker (qie worker restart)"
 	hintUpdated = "restart qie; if that does not help, run ./setup.sh"
 )

@@ -348,6 +348,9 @@ func (w *Worker) open(cause *job.Error, why string, heals bool) {
 	if why != "" {
 		reason.Message += "; " + why
 	}
+	if reason.Hint == hintLog {
+		reason.Hint = hintBroken
+	}
 	if reason.Done = "the queue is paused and nothing is lost"; heals {
 		reason.Done += ", the next try is in " + words(w.limits.HalfOpen)
 	}

@@ -84,7 +84,7 @@ test("a row tells a second try, and why a job failed", () => {
   expect(item(job({}))).toContain("try 2")
   expect(item(job({ attempt: 1 }))).not.toContain("try 1")
   expect(item(job({ state: "succeeded" }))).not.toContain("try 2")
-  expect(item(job({ state: "failed", error: { code: "poison", message: "it died" } }))).toContain("failed: This edit made the worker fail twice.")
+  expect(item(job({ state: "failed", error: { code: "poison", message: "it died" } }))).toContain(">This edit made the worker fail twice.<")
 })
 
 test("a notice about a try names the report", () => {

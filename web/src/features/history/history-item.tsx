@@ -32,9 +32,10 @@ export function HistoryItem({ job, selected }: { job: Job; selected: boolean }) 
         className="flex h-full min-w-0 flex-1 items-center gap-3 px-3 text-left outline-offset-[-2px]">
         <Picture src={picture} alt="" lazy className="size-14 shrink-0 rounded-md bg-sunken object-cover" />
         <span className="min-w-0 flex-1">
-          <span className="line-clamp-2 leading-snug">{prompt}</span>
+          <span className={`leading-snug ${why ? "line-clamp-1" : "line-clamp-2"}`}>{prompt}</span>
+          {why && <span className="line-clamp-1 text-xs text-bad">{why}</span>}
           <span className="flex gap-2 text-xs text-muted tabular-nums">
-            <span className={`min-w-0 truncate ${tones[job.state] ?? ""}`}>{word}{why && `: ${why}`}{isActive(job) && <Percent job={job.id} />}</span>
+            <span className={`min-w-0 truncate ${tones[job.state] ?? ""}`}>{word}{isActive(job) && <Percent job={job.id} />}</span>
             {tries && <span className="shrink-0 text-warn">{tries}</span>}
             <time dateTime={job.created_at} className="shrink-0">{clock(job.created_at)}</time>
           </span>
