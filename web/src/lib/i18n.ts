@@ -129,7 +129,7 @@ const en = {
   "queue.pause.hint": "Start nothing more until you resume; what runs goes on",
   "queue.resume": "Resume",
   "queue.paused": "Paused: {reason}.",
-  "queue.waiting": "It starts by itself when qie is ready.",
+  "queue.waiting": "It starts when qie is ready.",
 
   "phase.starting": "Starting",
   "phase.canceling": "Canceling",
