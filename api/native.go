@@ -240,6 +240,25 @@ func (s *server) doctor(ctx context.Context, _ *empty) (*body[any], error) {
 	return answer(s.Doctor(ctx), nil)
 }
 
+// CrashList is the list of crash reports.
+type CrashList struct {
+	Crashes []supervisor.Crash `json:"crashes" nullable:"false"`
+}
+
+func (s *server) listCrashes(context.Context, *empty) (*body[CrashList], error) {
+	crashes, err := s.sup.Crashes()
+	return answer(CrashList{crashes}, err)
+}
+
+type crashInput struct {
+	Name string `path:"name" maxLength:"100" doc:"of the report"`
+}
+
+func (s *server) getCrash(_ context.Context, in *crashInput) (*body[any], error) {
+	report, err := s.sup.CrashReport(in.Name)
+	return answer[any](report, err)
+}
+
 func (s *server) restartWorker(ctx context.Context, _ *empty) (*empty, error) {
 	return done(s.sup.RestartWorker(ctx))
 }

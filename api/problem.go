@@ -19,6 +19,7 @@ type Problem struct {
 	Status int      `json:"status"`
 	Detail string   `json:"detail" doc:"for a person, with the limit in its words"`
 	Code   job.Code `json:"code" doc:"stable name of the failure"`
+	Done   string   `json:"done,omitempty" doc:"what qie did about it"`
 	Hint   string   `json:"hint,omitempty" doc:"the one next action"`
 }
 
@@ -62,8 +63,9 @@ func problemOf(err error) *Problem {
 	if !ok {
 		status = http.StatusInternalServerError
 	}
-	return &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: typed.Message,
-		Code: typed.Code, Hint: typed.Hint}
+	f := typed.Failure()
+	return &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: f.Message, Code: f.Code,
+		Done: f.Done, Hint: f.Hint}
 }
 
 func init() {
@@ -87,7 +89,8 @@ func init() {
 				message += ": " + err.Error()
 			}
 		}
-		return &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: message, Code: code}
+		w := code.Words()
+		return &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: message, Code: code, Done: w.Done, Hint: w.Next}
 	}
 }
 

@@ -87,6 +87,8 @@ func build(cfg Config) (*server, *gin.Engine) {
 	huma.Register(a, tag("POST", "/api/v1/models/{id}/pull", "pullModel", "Start or resume a download", 200), s.pullModel)
 	huma.Register(a, tag("DELETE", "/api/v1/models/{id}/pull", "pauseModel", "Pause a download", 204), s.pauseModel)
 	huma.Register(a, tag("GET", "/api/v1/doctor", "doctor", "The findings of qie doctor", 200), s.doctor)
+	huma.Register(a, tag("GET", "/api/v1/crashes", "listCrashes", "Reports of the worker's crashes, newest first", 200), s.listCrashes)
+	huma.Register(a, tag("GET", "/api/v1/crashes/{name}", "getCrash", "One report; it holds no prompt, no file name and no path", 200), s.getCrash)
 	huma.Register(a, tag("POST", "/api/v1/worker/restart", "restartWorker", "Start the worker anew", 204), s.restartWorker)
 	huma.Register(a, tag("POST", "/api/v1/worker/unload", "unloadWorker", "Free the model's memory", 204), s.unloadWorker)
 	s.rawRoutes(r)

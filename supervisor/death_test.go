@@ -26,10 +26,10 @@ func brokenWorker(t *testing.T, s *supervisor.Supervisor) (reason, hint string) 
 	t.Helper()
 	st.Until(t, s, "a broken worker", func() bool { return s.State().Worker.State == string(worker.Broken) })
 	w := s.State().Worker
-	if w.Reason == "" || w.Hint == "" || !strings.Contains(w.Reason, "nothing is lost") {
-		t.Errorf("broken says %q, %q", w.Reason, w.Hint)
+	if w.Reason == "" || w.Hint == "" || !strings.Contains(w.Done, "nothing is lost") {
+		t.Errorf("broken says %q, %q, %q", w.Reason, w.Done, w.Hint)
 	}
-	return w.Reason, w.Hint
+	return w.Reason + "; " + w.Done, w.Hint
 }
 
 func restartAndFinish(t *testing.T, s *supervisor.Supervisor, id job.ID) {

@@ -357,8 +357,7 @@ func (s *Supervisor) end(row *entry, step job.Step, why *job.Error) {
 
 // resumed tells that an attempt goes on where an earlier one broke off.
 func (s *Supervisor) resumed(row *entry, step int) {
-	row.Job.Notices = replaced(row.Job.Notices, job.Notice{Code: "resumed",
-		Message: fmt.Sprintf("the first try broke off; this one went on behind step %d of %d", step, row.Job.Steps)})
+	row.Job.Notices = replaced(row.Job.Notices, noticeResumed(step, row.Job.Steps))
 	row.Job.Step = max(row.Job.Step, step)
 	s.publish(row)
 }
@@ -410,12 +409,10 @@ func (s *Supervisor) settle(row *entry, v sched.Verdict, why *job.Error) {
 	switch {
 	case v.Requeue && v.Profile != "":
 		row.profile = v.Profile
-		row.Job.Notices = noticed(row.Job.Notices, job.Notice{Code: "less_memory",
-			Message: "memory ran out in the first try (" + why.Message + "); it was started again with less memory"})
+		row.Job.Notices = replaced(row.Job.Notices, noticeLessMemory(why))
 		s.requeue(row, why)
 	case v.Requeue:
-		row.Job.Notices = noticed(row.Job.Notices, job.Notice{Code: "retried",
-			Message: "the first try ended early (" + why.Message + "); it was started again"})
+		row.Job.Notices = replaced(row.Job.Notices, noticeRetried(why))
 		s.requeue(row, why)
 	case v.Failure == nil:
 		s.requeue(row, why) // canceling: the interrupt is the cancel
@@ -441,6 +438,13 @@ func (s *Supervisor) died(e worker.Died) {
 	}
 	if s.ctx.Err() != nil || e.Wanted || !e.Begun {
 		// We ended it (a restart by a person, or the end of this program), or it had not begun. Not the job's fault.
+		switch {
+		case !e.Begun:
+		case s.ctx.Err() != nil:
+			row.Job.Notices = replaced(row.Job.Notices, noticeInterrupted)
+		case row.Job.State != job.Canceling:
+			row.Job.Notices = replaced(row.Job.Notices, noticeRestarted)
+		}
 		s.requeue(row, why)
 		return
 	}
@@ -454,6 +458,7 @@ func (s *Supervisor) workerChanged(status event.Worker) {
 	if !loaded(s.view.worker.State) && loaded(status.State) {
 		s.free = time.Now()
 	}
+	s.queue.worker = pauseOf(status)
 	s.view.worker = status
 	s.hub.Publish(event.Event{Type: event.TypeWorkerChanged, Worker: &status})
 }
@@ -548,8 +553,7 @@ func (s *Supervisor) recover(ctx context.Context) error {
 			if sched.AfterRestart(j.State) {
 				j.State = job.Queued
 				j.Phase, j.Percent, j.Step, j.ETA, j.Preview = "", 0, 0, nil, ""
-				j.Notices = noticed(j.Notices, job.Notice{Code: "interrupted",
-					Message: "qie ended while this job ran; it was started again"})
+				j.Notices = replaced(j.Notices, noticeInterrupted)
 			} else {
 				j.State, j.FinishedAt = job.Canceled, &now
 			}

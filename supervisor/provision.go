@@ -101,12 +101,8 @@ func (s *Supervisor) blocked(part string, err error) {
 		return
 	}
 	s.log.Error("not ready", "part", part, "err", err)
-	typed := job.AsError(err)
-	message := typed.Message
-	if typed.Hint != "" {
-		message += "; " + typed.Hint
-	}
-	s.setup(part, job.Notice{Code: string(typed.Code), Message: message})
+	why := job.AsError(err).Failure()
+	s.setup(part, job.Notice{Code: string(why.Code), Message: said(why.Message, why.Done), Hint: why.Hint})
 }
 
 func (s *Supervisor) setup(part string, n job.Notice) {

@@ -15,6 +15,7 @@ import (
 	"qie/supervisor/job"
 	"qie/supervisor/sched"
 	"qie/supervisor/store"
+	"qie/supervisor/worker"
 )
 
 // recheckEvery is how often a pause that heals by itself is looked at.
@@ -27,18 +28,33 @@ const reasonMax = 200
 const pauseKey = "queue_pause"
 
 // hintResume is the way on from a person's pause.
-const hintResume = "resume the queue"
+const hintResume = "resume the queue: qie jobs resume"
 
 // pause is why nothing starts.
 type pause struct {
 	Reason string `json:"reason"`
+	Done   string `json:"-"`
 	Hint   string `json:"-"`
+}
+
+const (
+	donePerson = "nothing more starts; what runs goes on, and what waits stays in its place"
+	doneDisk   = "nothing more starts, and nothing is lost; the queue goes on by itself when there is space"
+)
+
+// pauseOf is the pause that a worker asks for that does not start; nil in every other state.
+func pauseOf(w event.Worker) *pause {
+	if worker.State(w.State) != worker.Broken {
+		return nil
+	}
+	return &pause{Reason: w.Reason, Done: w.Done, Hint: w.Hint + "; then resume the queue (qie jobs resume)"}
 }
 
 // queue is what the loop knows of the line besides its jobs.
 type queue struct {
 	person *pause // until it is resumed
 	disk   *pause // until there is space
+	worker *pause // while it does not start
 	// late holds what could not be written when it happened. Nothing starts while there is any.
 	late   map[job.ID]*late
 	unsave *pause // why there is any
@@ -62,6 +78,8 @@ func (q *queue) paused() (by string, why *pause) {
 		return "disk", q.unsave
 	case q.disk != nil:
 		return "disk", q.disk
+	case q.worker != nil:
+		return "worker", q.worker
 	case q.person != nil:
 		return "person", q.person
 	}
@@ -98,10 +116,10 @@ func (s *Supervisor) queueView() event.Queue {
 func (s *Supervisor) tellQueue() {
 	q := event.Queue{Waiting: s.waiting()}
 	if by, why := s.queue.paused(); why != nil {
-		q.Paused, q.By, q.Reason, q.Hint = true, by, why.Reason, why.Hint
+		q.Paused, q.By, q.Reason, q.Done, q.Hint = true, by, why.Reason, why.Done, why.Hint
 	}
 	told := s.queue.told
-	if q.Paused == told.Paused && q.By == told.By && q.Reason == told.Reason && slices.Equal(q.Waiting, told.Waiting) {
+	if q.Paused == told.Paused && q.By == told.By && q.Reason == told.Reason && q.Done == told.Done && slices.Equal(q.Waiting, told.Waiting) {
 		return
 	}
 	s.queue.told = q
@@ -127,11 +145,23 @@ func (s *Supervisor) Pause(ctx context.Context, reason string) (event.Queue, err
 	if reason == "" {
 		reason = "somebody paused it"
 	}
-	return s.setPause(ctx, &pause{Reason: reason, Hint: hintResume})
+	return s.setPause(ctx, &pause{Reason: reason, Done: donePerson, Hint: hintResume})
 }
 
-// Resume lets the line go on. A pause that the disk asked for stays until there is space.
-func (s *Supervisor) Resume(ctx context.Context) (event.Queue, error) { return s.setPause(ctx, nil) }
+// Resume lets the line go on, and gives a worker that does not start one more try. A pause that the disk asked for stays
+// until there is space.
+func (s *Supervisor) Resume(ctx context.Context) (event.Queue, error) {
+	q, err := s.setPause(ctx, nil)
+	if err != nil || q.By != "worker" {
+		return q, err
+	}
+	if err := s.RestartWorker(ctx); err != nil {
+		return q, err
+	}
+	// The worker told its new state before it answered, and the loop takes that before the next question.
+	err = s.ask(ctx, s.tellQueue)
+	return s.Queue(), err
+}
 
 func (s *Supervisor) setPause(ctx context.Context, p *pause) (event.Queue, error) {
 	text := ""
@@ -163,7 +193,7 @@ func (s *Supervisor) recoverPause(ctx context.Context) error {
 		return fmt.Errorf("read the pause: %w", err)
 	}
 	if text != "" {
-		p := &pause{Hint: hintResume}
+		p := &pause{Done: donePerson, Hint: hintResume}
 		if err := json.Unmarshal([]byte(text), p); err != nil {
 			return fmt.Errorf("stored pause: %w", err)
 		}
@@ -265,7 +295,7 @@ func (s *Supervisor) unsaved(row *entry, attempt *store.Attempt, why *job.Error)
 	if attempt != nil {
 		l.attempts = append(l.attempts, *attempt)
 	}
-	s.queue.unsave = &pause{Reason: "what happened to a job cannot be written: " + why.Message, Hint: why.Hint}
+	s.queue.unsave = &pause{Reason: "what happened to a job cannot be written: " + why.Message, Done: doneDisk, Hint: why.Failure().Hint}
 	s.Notice(job.Notice{Code: "store_failed", Message: "the state of a job could not be written: " + why.Message +
 		"; it goes on in memory and is written when that is possible"})
 }
@@ -332,7 +362,7 @@ func (s *Supervisor) roomToStart() bool {
 		return true
 	}
 	s.queue.disk = &pause{Reason: fmt.Sprintf("the disk has %s free and an edit needs %s: %s are missing", host.Gigabytes(free),
-		host.Gigabytes(s.cfg.DiskFloor), host.Gigabytes(s.cfg.DiskFloor-free)), Hint: "free some space, or run: qie cleanup --list"}
+		host.Gigabytes(s.cfg.DiskFloor), host.Gigabytes(s.cfg.DiskFloor-free)), Done: doneDisk, Hint: "free some space, or run: qie cleanup --list"}
 	return false
 }
 

@@ -21,7 +21,7 @@ func TestResume_AttemptGoesOnBehindTheStepThatWasSaved(t *testing.T) {
 		t.Fatalf("ended as %s after attempt %d: %+v", j.State, j.Attempt, j.Error)
 	}
 	i := slices.IndexFunc(j.Notices, func(n job.Notice) bool { return n.Code == "resumed" })
-	if i < 0 || !strings.Contains(j.Notices[i].Message, "behind step 2 of 3") {
+	if i < 0 || !strings.Contains(j.Notices[i].Message, "resumed at step 3 of 3") {
 		t.Errorf("notices %+v do not tell where it went on", j.Notices)
 	}
 	if _, err := os.Stat(filepath.Join(home, "jobs", string(j.ID), store.CheckpointFile)); !os.IsNotExist(err) {

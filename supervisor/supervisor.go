@@ -255,23 +255,28 @@ func (s *Supervisor) reasons() []job.Notice {
 	if len(reasons) > 0 {
 		return reasons
 	}
-	if q := s.view.queue; q.Paused {
-		reasons = append(reasons, job.Notice{Code: "queue_paused", Message: "the queue is paused: " + q.Reason})
+	if q := s.view.queue; q.Paused && q.By != "worker" {
+		reasons = append(reasons, job.Notice{Code: "queue_paused", Message: "the queue is paused: " + said(q.Reason, q.Done), Hint: q.Hint})
 	}
 	switch w := s.view.worker; worker.State(w.State) {
 	case worker.Broken, worker.Backoff, worker.Exited, worker.Suspect, worker.Stopping:
-		message := w.Reason
+		message := said(w.Reason, w.Done)
 		if message == "" {
-			message = "the worker is " + w.State
+			message = "the worker: " + worker.State(w.State).Word()
 		}
-		if w.Hint != "" {
-			message += "; " + w.Hint
-		}
-		reasons = append(reasons, job.Notice{Code: "worker_" + w.State, Message: message})
+		reasons = append(reasons, job.Notice{Code: "worker_" + w.State, Message: message, Hint: w.Hint, Report: w.Report})
 	case worker.Down, worker.Spawning, worker.Probing:
 		reasons = append(reasons, job.Notice{Code: "worker_starting", Message: "the worker is starting"})
 	}
 	return reasons
+}
+
+// said joins a cause with what was done about it.
+func said(cause, done string) string {
+	if cause != "" && done != "" {
+		return cause + "; " + done
+	}
+	return cause + done
 }
 
 // Model is the selected model; its ID is empty until it is there.

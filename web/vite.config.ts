@@ -23,5 +23,5 @@ export default defineConfig({
       "/docs": { target: api, changeOrigin: true },
     },
   },
-  test: { include: ["src/**/*.test.ts"], environment: "node" },
+  test: { include: ["src/**/*.test.{ts,tsx}"], environment: "node" },
 })

@@ -14,7 +14,7 @@ import (
 
 // generated is what gen writes.
 var generated = []string{"pyruntime/src/pyruntime/wire.py", "supervisor/wire/PROTOCOL.md", "supervisor/wire/testdata/golden.ndjson",
-	"api/openapi.json", "web/src/api/gen"}
+	"api/openapi.json", "web/src/api/gen", pageWords}
 
 // gen writes the generated files in the order in which they follow from each other. With --check it fails when that
 // changed anything: somebody edited a source and forgot the rest, or edited what is generated.
@@ -28,6 +28,9 @@ func gen(ctx context.Context, args []string) error {
 		if output, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("%v: %w\n%s", c, err, output)
 		}
+	}
+	if err := os.WriteFile(pageWords, wordsForPage(), 0o644); err != nil {
+		return fmt.Errorf("words for the page: %w", err)
 	}
 	if !slices.Contains(args, "--check") {
 		return nil

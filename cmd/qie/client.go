@@ -149,7 +149,7 @@ func (c *client) send(ctx context.Context, method, path, contentType string, bod
 	if json.Unmarshal(text, &p) != nil || p.Code == "" {
 		return nil, fmt.Errorf("%s %s: %s", method, path, res.Status)
 	}
-	return nil, &job.Error{Code: p.Code, Message: p.Detail, Hint: p.Hint}
+	return nil, &job.Error{Code: p.Code, Message: p.Detail, Done: p.Done, Hint: p.Hint}
 }
 
 func (c *client) authorize(h http.Header) {
@@ -187,14 +187,26 @@ func (c *client) allJobs(ctx context.Context, state string, limit int) ([]job.Jo
 	}
 }
 
-// follow calls seen with each change until the job has ended. It goes on after a lost connection, also over a restart
+// sight is a job with what it may be waiting for.
+type sight struct {
+	job.Job
+	queue  event.Queue
+	worker event.Worker
+	// blocked is why nothing can start on this machine before somebody repairs it.
+	blocked []job.Notice
+}
+
+// follow calls seen with each change until the job has ended; an error of seen ends it too. It goes on after a lost connection, also over a restart
 // of the server: the job is in its database.
-func (c *client) follow(ctx context.Context, id job.ID, seen func(job.Job)) (job.Job, error) {
+func (c *client) follow(ctx context.Context, id job.ID, seen func(sight) error) (job.Job, error) {
 	const patience = 60 * time.Second
 	lost := time.Now()
 	for {
-		j, err := c.watch(ctx, id, func(j job.Job) { lost = time.Now(); seen(j) })
+		var stop error
+		j, err := c.watch(ctx, id, func(s sight) error { lost, stop = time.Now(), seen(s); return stop })
 		switch {
+		case stop != nil:
+			return j, stop
 		case ctx.Err() != nil:
 			return j, context.Cause(ctx)
 		case err == nil:
@@ -209,7 +221,7 @@ func (c *client) follow(ctx context.Context, id job.ID, seen func(job.Job)) (job
 	}
 }
 
-func (c *client) watch(ctx context.Context, id job.ID, seen func(job.Job)) (job.Job, error) {
+func (c *client) watch(ctx context.Context, id job.ID, seen func(sight) error) (job.Job, error) {
 	header := http.Header{}
 	c.authorize(header)
 	conn, res, err := websocket.DefaultDialer.DialContext(ctx, "ws"+strings.TrimPrefix(c.base, "http")+"/api/v1/live", header)
@@ -224,8 +236,16 @@ func (c *client) watch(ctx context.Context, id job.ID, seen func(job.Job)) (job.
 	if err != nil {
 		return j, err
 	}
+	var state event.State
+	if err := c.do(ctx, http.MethodGet, "/api/v1/state", "", nil, &state); err != nil {
+		return j, err
+	}
+	at := sight{j, state.Queue, state.Worker, blocking(state.Reasons)}
 	for {
-		seen(j)
+		at.Job = j
+		if err := seen(at); err != nil {
+			return j, err
+		}
 		if j.State.Terminal() {
 			return j, nil
 		}
@@ -240,11 +260,27 @@ func (c *client) watch(ctx context.Context, id job.ID, seen func(job.Job)) (job.
 			case e.Progress != nil && e.Progress.Job == id:
 				p := e.Progress
 				j.Phase, j.Step, j.Steps, j.Percent, j.ETA, changed = p.Phase, p.Step, p.Steps, p.Percent, p.ETA, true
+			case e.Queue != nil:
+				at.queue, changed = *e.Queue, true
+			case e.Worker != nil:
+				at.worker, changed = *e.Worker, true
+			case e.Notice != nil:
+				at.blocked, changed = append(at.blocked, blocking([]job.Notice{*e.Notice})...), true
 			case e.Type == event.TypeJobRemoved && e.ID == id:
 				return j, job.Errorf(job.CodeNotFound, "the job was removed")
 			}
 		}
 	}
+}
+
+// blocking picks those reasons that do not go away by themselves.
+func blocking(reasons []job.Notice) (blocked []job.Notice) {
+	for _, n := range reasons {
+		if job.Code(n.Code).Words().What != "" {
+			blocked = append(blocked, n)
+		}
+	}
+	return blocked
 }
 
 // result reads the finished picture and compares its hash.

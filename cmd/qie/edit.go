@@ -90,13 +90,18 @@ func (a *app) editOn(ctx context.Context, c *client, form io.Reader, contentType
 		return err
 	}
 	id := j.ID
-	j, err := c.follow(ctx, id, a.showProgress)
-	if ctx.Err() != nil {
-		// The person does not want it any more, or the time is over: it must not go on in the background.
+	teller := teller{a: a, own: c.own != nil}
+	j, err := c.follow(ctx, id, teller.see)
+	if stuck := (*stuckError)(nil); ctx.Err() != nil || errors.As(err, &stuck) {
+		// The person does not want it any more, the time is over, or nothing here can run it: it must not go on in the
+		// background.
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
 		if c.do(last, "POST", "/api/v1/jobs/"+string(id)+"/cancel", "", nil, nil) == nil {
-			_, _ = c.follow(last, id, func(job.Job) {}) // until it has ended, so that a script finds it so
+			_, _ = c.follow(last, id, func(sight) error { return nil }) // until it has ended, so that a script finds it so
+		}
+		if stuck != nil {
+			return exit(exitNotReady, stuck.why)
 		}
 		if errors.Is(context.Cause(ctx), errTimeout) {
 			return exit(exitTimedOut, errors.New("the time is over; the job was canceled"))
@@ -106,13 +111,10 @@ func (a *app) editOn(ctx context.Context, c *client, form io.Reader, contentType
 	if err != nil {
 		return err
 	}
-	for _, n := range j.Notices {
-		a.out.say("note: %s", n.Message)
-	}
 	if j.State != job.Succeeded {
 		failure := &job.Error{Code: job.CodeCanceled, Message: "the job was canceled"}
 		if j.Error != nil {
-			failure = &job.Error{Code: j.Error.Code, Message: j.Error.Message, Hint: j.Error.Hint}
+			failure = j.Error.Error()
 		}
 		return exit(exitJobFailed, failure)
 	}
@@ -137,10 +139,10 @@ func (a *app) showProgress(j job.Job) {
 	if j.State.Terminal() {
 		return
 	}
-	text := string(j.State)
+	text := j.State.Word()
 	switch {
 	case j.State == job.Queued && j.Position > 1:
-		text = fmt.Sprintf("queued, number %d", j.Position)
+		text = fmt.Sprintf("waiting, number %d in line", j.Position)
 	case j.Phase != "":
 		text = string(j.Phase)
 		if j.Phase == "denoise" && j.Steps > 0 {
@@ -150,8 +152,11 @@ func (a *app) showProgress(j job.Job) {
 		if len(j.ETA) == 2 {
 			text += fmt.Sprintf(", %.0f to %.0f s left", j.ETA[0], j.ETA[1])
 		}
+		if j.Attempt > 1 {
+			text += fmt.Sprintf(", try %d", j.Attempt)
+		}
 	}
-	a.out.progress(string(j.State)+string(j.Phase), text)
+	a.out.progress(fmt.Sprint(j.State, j.Phase, j.Attempt), text)
 }
 
 // target decides where the result goes before anything is computed.

@@ -30,6 +30,9 @@ func (a *app) jobs() *cobra.Command {
 		a.sayQueue(state.Queue)
 		for _, j := range jobs {
 			a.out.result("%s  %-9s  %-11s  %s", j.ID, j.State, ago(j.CreatedAt), oneLine(j.Recipe.Prompt, 60))
+			if j.Error != nil {
+				a.out.result("    %s", j.Error.Code.Words().What)
+			}
 		}
 		if len(jobs) == 0 {
 			a.out.say("no jobs")
@@ -123,11 +126,10 @@ func (a *app) sayQueue(q event.Queue) {
 	if !q.Paused {
 		return
 	}
-	hint := q.Hint
-	if q.By == "person" {
-		hint = "go on with: qie jobs resume"
+	a.out.say("the queue is paused: %s", q.Reason)
+	for _, line := range furtherWords(q.Done, q.Hint, "") {
+		a.out.say("%s", line)
 	}
-	a.out.say("the queue is paused: %s; %s", q.Reason, hint)
 }
 
 func exactID(cmd *cobra.Command, args []string) error {
@@ -151,8 +153,18 @@ func (a *app) showJob(j job.Job) error {
 		return a.out.value(j)
 	}
 	a.out.result("%s  %s  attempt %d\n  %s", j.ID, j.State, j.Attempt, oneLine(j.Recipe.Prompt, 200))
+	for _, n := range j.Notices {
+		a.out.result("  note: %s", n.Message)
+		for _, line := range furtherWords("", n.Hint, n.Report) {
+			a.out.result("  %s", line)
+		}
+	}
 	if j.Error != nil {
-		a.out.result("  %s: %s", j.Error.Code, j.Error.Message)
+		f := j.Error.Error().Failure() // a job of an older version has no words of its own
+		a.out.result("  %s %s (%s)", f.Code.Words().What, f.Message, f.Code)
+		for _, line := range furtherWords(f.Done, f.Hint, f.Report) {
+			a.out.result("  %s", line)
+		}
 	}
 	if j.Result != nil {
 		a.out.result("  %d x %d, seed %d, model %s", j.Result.Width, j.Result.Height, j.Result.Seed, j.Result.Model)

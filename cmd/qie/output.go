@@ -75,20 +75,33 @@ func (o *output) clear() {
 
 func (o *output) fail(err error) {
 	o.clear()
-	text, hint := err.Error(), ""
-	code := job.Code("")
+	f := job.Failure{Message: err.Error()}
 	var typed *job.Error
 	if errors.As(err, &typed) {
-		text, hint, code = typed.Message, typed.Hint, typed.Code
+		f = typed.Failure()
 	}
 	if o.json {
-		_ = o.value(map[string]any{"error": map[string]any{"code": code, "message": text, "hint": hint}})
+		_ = o.value(map[string]any{"error": map[string]any{"code": f.Code, "message": f.Message, "done": f.Done, "hint": f.Hint, "report": f.Report}})
 		return
 	}
-	fmt.Fprintln(os.Stderr, "qie: "+text)
-	if hint != "" {
-		fmt.Fprintln(os.Stderr, "\n"+hint)
+	fmt.Fprintln(os.Stderr, "qie: "+f.Message)
+	for _, line := range furtherWords(f.Done, f.Hint, f.Report) {
+		fmt.Fprintln(os.Stderr, line)
 	}
+}
+
+// furtherWords are the lines below a cause: what was done about it, the one next action, and the report's name.
+func furtherWords(done, next, report string) (lines []string) {
+	if done != "" {
+		lines = append(lines, "     "+done)
+	}
+	if next != "" {
+		lines = append(lines, "next: "+next)
+	}
+	if report != "" {
+		lines = append(lines, "crash report: qie crashes "+report)
+	}
+	return lines
 }
 
 // mark is a doctor's mark, coloured on a terminal.

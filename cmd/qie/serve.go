@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -114,10 +115,7 @@ func (a *app) narrate(ctx context.Context, sup *supervisor.Supervisor) {
 			case e.Type == event.TypeNotice && e.Notice != nil:
 				text = e.Notice.Message
 			case e.Type == event.TypeWorkerChanged && e.Worker != nil && e.Worker.Reason != "":
-				text = "worker " + e.Worker.State + ": " + e.Worker.Reason
-				if e.Worker.Hint != "" {
-					text += "; " + e.Worker.Hint
-				}
+				text = strings.Join(workerLines(*e.Worker), "\n")
 			case e.Type == event.TypeWorkerChanged && len(sup.Ready()) == 0:
 				m := sup.Model()
 				text = fmt.Sprintf("ready: model %s on %s", m.ID, sup.State().Worker.Device)

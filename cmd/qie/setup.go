@@ -147,12 +147,12 @@ func (a *app) editGradient(ctx context.Context, c *client) error {
 	if err := c.do(ctx, "POST", "/api/v1/jobs", m.FormDataContentType(), &form, &j); err != nil {
 		return err
 	}
-	if j, err = c.follow(ctx, j.ID, a.showProgress); err != nil {
+	if j, err = c.follow(ctx, j.ID, (&teller{a: a, own: true}).see); err != nil {
 		return err
 	}
 	if j.State != job.Succeeded {
 		if j.Error != nil {
-			return &job.Error{Code: j.Error.Code, Message: j.Error.Message, Hint: j.Error.Hint}
+			return j.Error.Error()
 		}
 		return fmt.Errorf("the edit ended as %s", j.State)
 	}

@@ -79,8 +79,11 @@ type Worker struct {
 	Device     string  `json:"device,omitempty" doc:"mps, cuda or cpu"`
 	DType      string  `json:"dtype,omitempty"`
 	Model      string  `json:"model,omitempty" doc:"id of the loaded model"`
-	Reason     string  `json:"reason,omitempty" doc:"why it is in backoff or broken, in words"`
+	Code       string  `json:"code,omitempty" doc:"stable name of the reason"`
+	Reason     string  `json:"reason,omitempty" doc:"why it is in this state, in words"`
+	Done       string  `json:"done,omitempty" doc:"what qie did about it"`
 	Hint       string  `json:"hint,omitempty" doc:"the one next action"`
+	Report     string  `json:"report,omitempty" doc:"name of the newest crash report, for /api/v1/crashes/{name}"`
 	RetryInS   float64 `json:"retry_in_s,omitempty" doc:"seconds until the next start"`
 	Job        job.ID  `json:"job,omitempty"`
 	Torch      string  `json:"torch,omitempty" doc:"version"`
@@ -93,8 +96,9 @@ type Worker struct {
 // Queue is the line in front of the worker. Latest wins: a newer one replaces the older.
 type Queue struct {
 	Paused  bool     `json:"paused" doc:"nothing starts until somebody resumes, or until the cause is gone"`
-	By      string   `json:"by,omitempty" enum:"person,disk" doc:"person: until it is resumed; disk: until there is space again"`
+	By      string   `json:"by,omitempty" enum:"person,disk,worker" doc:"person: until it is resumed; disk: until there is space again; worker: it does not start, until it is resumed or a try of its own succeeds"`
 	Reason  string   `json:"reason,omitempty" doc:"why it is paused, in words"`
+	Done    string   `json:"done,omitempty" doc:"what qie did about it"`
 	Hint    string   `json:"hint,omitempty" doc:"the one next action"`
 	Waiting []job.ID `json:"waiting" nullable:"false" doc:"the jobs that wait, next first"`
 }

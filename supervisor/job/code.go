@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 )
@@ -88,9 +89,11 @@ func (c Code) Retryable() bool { return codeFacts[c].retry }
 // Error is a failure that a person can read and a program can match.
 type Error struct {
 	Code    Code
-	Message string
-	Hint    string
-	Err     error // for the log only
+	Message string // the cause, with the limit or what was measured
+	Done    string // what qie did about it; empty is what codeWords says
+	Hint    string // the one next action; empty is what codeWords says
+	Report  string // name of the crash report, where there is one
+	Err     error  // for the log only
 }
 
 // Errorf makes an Error; %w is kept for the log.
@@ -105,11 +108,20 @@ func (e *Error) WithHint(hint string) *Error {
 	return e
 }
 
+// WithDone adds what was done about it.
+func (e *Error) WithDone(done string) *Error {
+	e.Done = done
+	return e
+}
+
 func (e *Error) Error() string { return string(e.Code) + ": " + e.Message }
 func (e *Error) Unwrap() error { return e.Err }
 
-// Failure is the part of the error that is kept with the job.
-func (e *Error) Failure() Failure { return Failure{Code: e.Code, Message: e.Message, Hint: e.Hint} }
+// Failure is the part of the error that a person reads: cause, what was done, next action. None of them is empty.
+func (e *Error) Failure() Failure {
+	done, hint := e.worded()
+	return Failure{Code: e.Code, Message: cmp.Or(e.Message, e.Code.Words().What), Done: done, Hint: hint, Report: e.Report}
+}
 
 // AsError finds the typed error inside err; anything else is internal to the user and full text in the log.
 func AsError(err error) *Error {

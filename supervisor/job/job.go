@@ -75,11 +75,20 @@ type Result struct {
 type Notice struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty" doc:"the one next action, where there is one"`
+	Report  string `json:"report,omitempty" doc:"name of the crash report, for /api/v1/crashes/{name}"`
 }
 
 // Failure is why a job ended without a picture.
 type Failure struct {
 	Code    Code   `json:"code"`
-	Message string `json:"message"`
+	Message string `json:"message" doc:"the cause, with what was measured"`
+	Done    string `json:"done,omitempty" doc:"what qie did about it"`
 	Hint    string `json:"hint,omitempty" doc:"the one next action"`
+	Report  string `json:"report,omitempty" doc:"name of the crash report, for /api/v1/crashes/{name}"`
+}
+
+// Error makes the typed error of a failure that came over HTTP.
+func (f Failure) Error() *Error {
+	return &Error{Code: f.Code, Message: f.Message, Done: f.Done, Hint: f.Hint, Report: f.Report}
 }

@@ -85,9 +85,10 @@ func AfterDeath(state job.State, r Record, why *job.Error, lower string) Verdict
 	}
 	r.Deaths++
 	if r.Deaths >= deathsMax {
-		return Verdict{Record: r, Failure: (&job.Error{Code: job.CodePoison,
-			Message: "the worker died twice under this job, so it was set aside; last: " + why.Message, Err: why}).
-			WithHint("try fewer steps or a smaller picture; the worker's log has the details")}
+		return Verdict{Record: r, Failure: (&job.Error{Code: job.CodePoison, Report: why.Report, Err: why,
+			Message: "the worker died twice under this job; last: " + why.Message}).
+			WithDone("it was started again once, then set aside; the queue goes on with the next").
+			WithHint("try fewer steps or a smaller picture")}
 	}
 	if why.Code != job.CodeWorkerDied && !why.Code.Retryable() {
 		return Verdict{Record: r, Failure: why}
@@ -109,6 +110,11 @@ func AfterError(state job.State, r Record, why *job.Error, lower string) Verdict
 	again := why.Code.Retryable() && r.Errors < errorsMax && r.Deaths == 0
 	switch {
 	case !again:
+		if why.Code.Retryable() && why.Done == "" {
+			failure := *why
+			failure.Done = "it was started again once, and ended the same way"
+			return Verdict{Record: r, Failure: &failure}
+		}
 		return Verdict{Record: r, Failure: why}
 	case !memory(why):
 		return Verdict{Requeue: true, Record: r}
@@ -117,6 +123,9 @@ func AfterError(state job.State, r Record, why *job.Error, lower string) Verdict
 	}
 	failure := *why
 	failure.Message += "; this model has no plan that needs less memory"
+	if failure.Done == "" {
+		failure.Done = "it was not tried again, since it would end the same way; the queue goes on with the next"
+	}
 	return Verdict{Record: r, Failure: &failure}
 }
 

@@ -37,7 +37,8 @@ func (w *Worker) Start(ctx context.Context, p plan.Plan) error {
 		case w.closing:
 			return job.Errorf(job.CodeNotReady, "the worker is shutting down")
 		case w.machine.state == Broken:
-			return job.Errorf(job.CodeNotReady, "the worker is broken: %s", w.reason.Message).WithHint(w.reason.Hint)
+			return job.Errorf(job.CodeNotReady, "the worker is broken: %s", w.reason.Message).
+				WithDone(w.reason.Done).WithHint(w.reason.Hint)
 		case w.attempt != nil:
 			return job.Errorf(job.CodeConflict, "the worker holds job %s", w.attempt.plan.Job)
 		}
@@ -70,7 +71,8 @@ func (w *Worker) Cancel(ctx context.Context, id job.ID) error {
 		w.step(sigCancel)
 		rest := w.pulse.rest(time.Now(), a.phase)
 		if w.send(a, wire.Cancel{InterruptMS: int(interruptAfter(w.limits, w.pulse.stepMean).Milliseconds())}) {
-			w.reason = fault(job.CodeCanceled, "stopping; what is being computed ends "+about(rest), "")
+			w.reason = fault(job.CodeCanceled, "stopping; what is being computed ends "+about(rest),
+				"wait; a worker that does not stop is ended").WithDone("the worker was asked to stop")
 			w.climb(cancelLadder(w.limits, cancelWait(w.limits, w.pulse.stepMean, rest, lasting(w.parts.loadS))))
 		}
 		return nil

@@ -83,8 +83,8 @@ func TestBreaker_ThreeStartsThatEndEarly(t *testing.T) {
 	}
 	for range 2 {
 		s := r.state(Broken).Status
-		if !strings.Contains(s.Reason, "queue is paused and nothing is lost") || s.Hint == "" || s.RetryInS != 0 {
-			t.Errorf("broken says %q, %q, retry in %v", s.Reason, s.Hint, s.RetryInS)
+		if !strings.Contains(s.Done, "queue is paused and nothing is lost") || s.Hint == "" || s.RetryInS != 0 {
+			t.Errorf("broken says %q, %q, %q, retry in %v", s.Reason, s.Done, s.Hint, s.RetryInS)
 		}
 		if err := r.w.Start(t.Context(), r.plan("y")); job.AsError(err).Code != job.CodeNotReady {
 			t.Errorf("start while broken: %v", err)
@@ -105,7 +105,7 @@ func TestBreaker_HalfOpenWhenTheCauseCanHeal(t *testing.T) {
 	r := newRig(t, "at hello in gen 1: exit 74; at hello in gen 2: exit 74; at hello in gen 3: exit 74; at hello in gen 4: exit 74",
 		func(c *Config) { c.Limits.HalfOpen = 50 * time.Millisecond })
 	s := r.state(Broken).Status
-	if !strings.Contains(s.Reason, "disk is full") || !strings.Contains(s.Reason, "next try") || s.RetryInS <= 0 {
+	if !strings.Contains(s.Reason, "disk is full") || !strings.Contains(s.Done, "next try") || s.RetryInS <= 0 {
 		t.Errorf("broken says %+v", s)
 	}
 	if s := r.state(Broken).Status; s.Generation != 4 || !strings.Contains(s.Reason, "one try") {

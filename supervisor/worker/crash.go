@@ -36,7 +36,15 @@ type crash struct {
 }
 
 var (
-	aPath = regexp.MustCompile(`(?:~|\[home\])?(?:/[^\s/"'<>|:,;()]+){2,}/?|\[home\]`)
+	// aQuoted is what a Python message puts around a file's name, which may have spaces in it.
+	aQuoted = regexp.MustCompile(`'[^'\n]{1,300}'|"[^"\n]{1,300}"|‘[^’\n]{1,300}’`)
+	// aPicture is the rest of a path behind a space, or a bare name: no message of ours needs either.
+	aPicture = regexp.MustCompile(`(?i)(?:\[path\][^"'<>|:;()\n]{0,200}?|[^\s/"'<>|:,;()=]+)\.(jpe?g|png|webp|bmp|heic|heif|gif|tiff?|avif)\b`)
+	// ownFile is a picture that qie named itself, so its name tells nothing.
+	ownFile = regexp.MustCompile(`^(input-\d+|mask|preview|result|attempt-\d+)\.[a-z]+$`)
+	// aToken is what a secret looks like, whoever printed it.
+	aToken = regexp.MustCompile(`(?i)\bhf_[a-z0-9]{8,}|\bbearer\s+[^\s"',;]{6,}|\w*(?:token|api[_-]?key|password|secret)["']?\s*[=:]\s*["']?[^\s"',;]{6,}`)
+	aPath  = regexp.MustCompile(`(?:~|\[home\])?(?:/[^\s/"'<>|:,;()]+){2,}/?|\[home\]`)
 	// aFile is a name that tells of code or weights, and nothing of whoever owns them.
 	aFile = regexp.MustCompile(`^[A-Za-z0-9_.+-]+\.(py|pyx|so|dylib|cpp|cc|c|h|mm|m|metal|safetensors)[0-9.]*$`)
 )
@@ -54,18 +62,38 @@ func withoutPaths(text, home string) string {
 	})
 }
 
-// report writes the crash report of d. It is a help and nothing more: when it cannot be written, the log says so.
-func (w *Worker) report(d death, v verdict, phase string) {
+// withoutNames also takes out what the names of a person's files and the secrets of a person look like.
+func withoutNames(text, home string) string {
+	text = aToken.ReplaceAllString(text, "[token]")
+	text = aQuoted.ReplaceAllStringFunc(text, func(quoted string) string {
+		r := []rune(quoted)
+		name := string(r[1 : len(r)-1])
+		if !strings.Contains(name, " ") || !strings.Contains(name, "/") && !aPicture.MatchString(name) {
+			return quoted
+		}
+		return string(r[0]) + "[path]" + string(r[len(r)-1])
+	})
+	return aPicture.ReplaceAllStringFunc(withoutPaths(text, home), func(name string) string {
+		if ownFile.MatchString(name) {
+			return name
+		}
+		return "[file]"
+	})
+}
+
+// report writes the crash report of d and gives its name. It is a help and nothing more: when it cannot be written, the
+// log says so and the name is empty.
+func (w *Worker) report(d death, v verdict, phase string) string {
 	if w.cfg.CrashDir == "" {
-		return
+		return ""
 	}
 	home, _ := os.UserHomeDir()
 	c := crash{Time: w.probe.Wall().UTC(), Generation: w.gen, State: d.state, Phase: phase, Code: string(v.err.Code),
-		Cause: withoutPaths(v.err.Message, home), Exit: d.facts.code, OOMKills: d.facts.oomKills,
+		Cause: withoutNames(w.secrets.clean(v.err.Message), home), Exit: d.facts.code, OOMKills: d.facts.oomKills,
 		Pressure: d.facts.pressure, Device: w.parts.device, Torch: w.parts.torch, Memory: w.total,
 		Footprint: w.trace.bytes(), Stderr: []string{}}
 	if w.reason != nil {
-		c.Done = withoutPaths(strings.TrimPrefix(w.reason.Message, v.err.Message+"; "), home)
+		c.Done = w.reason.Done
 	}
 	if d.facts.signal != 0 {
 		c.Signal = signalName(d.facts.signal)
@@ -74,16 +102,19 @@ func (w *Worker) report(d death, v verdict, phase string) {
 		c.OurSignal = signalName(d.sent)
 	}
 	for _, line := range d.facts.stderr {
-		c.Stderr = append(c.Stderr, withoutPaths(strings.TrimRight(line, "\r\n"), home))
+		c.Stderr = append(c.Stderr, withoutNames(strings.TrimRight(line, "\r\n"), home))
 	}
+	name := fmt.Sprintf("crash-%s-%d.json", c.Time.Format("20060102T150405.000"), w.gen)
 	data, err := json.MarshalIndent(c, "", "  ")
 	if err == nil {
-		name := fmt.Sprintf("crash-%s-%d.json", c.Time.Format("20060102T150405.000"), w.gen)
+		err = os.MkdirAll(w.cfg.CrashDir, 0o700)
+	}
+	if err == nil {
 		err = os.WriteFile(filepath.Join(w.cfg.CrashDir, name), data, 0o600)
 	}
 	if err != nil {
 		w.cfg.Log.Warn("the crash report was not written", "err", err)
-		return
+		return ""
 	}
 	old, _ := filepath.Glob(filepath.Join(w.cfg.CrashDir, "crash-*.json"))
 	slices.Sort(old)
@@ -91,4 +122,5 @@ func (w *Worker) report(d death, v verdict, phase string) {
 		_ = os.Remove(old[0])
 		old = old[1:]
 	}
+	return name
 }

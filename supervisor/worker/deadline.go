@@ -223,7 +223,8 @@ func (w *Worker) climbOne(now time.Time) {
 	case doKill:
 		w.signal(syscall.SIGKILL)
 	case doGiveUp:
-		w.reason = fault(job.CodeInternal, "the worker does not end; the system holds it", "restart the computer")
+		w.reason = fault(job.CodeInternal, "the worker does not end; the system holds it", "restart the computer").
+			WithDone("it was killed, and no other is started until it is gone")
 		w.cfg.Log.Error("the worker does not end after KILL", "generation", w.gen, "pid", w.process.pid)
 	}
 }
@@ -249,6 +250,7 @@ func (w *Worker) halt() {
 // statusParts is what the worker said about itself.
 type statusParts struct {
 	device, dtype, torch, model string
+	report                      string // name of the newest crash report
 	loadS                       float64
 	rss, bytesDone, bytesTotal  int64
 }
@@ -259,7 +261,7 @@ func (w *Worker) note(change func(*statusParts)) { change(&w.parts) }
 func (w *Worker) publish() {
 	now := time.Now()
 	s := event.Worker{State: string(w.machine.state), Generation: w.gen, Device: w.parts.device, DType: w.parts.dtype,
-		Torch: w.parts.torch, LoadS: w.parts.loadS}
+		Torch: w.parts.torch, LoadS: w.parts.loadS, Report: w.parts.report}
 	if w.process != nil {
 		s.PID, s.RSSBytes = w.process.pid, w.parts.rss
 	}
@@ -273,7 +275,8 @@ func (w *Worker) publish() {
 		s.BytesDone, s.BytesTotal = w.parts.bytesDone, w.parts.bytesTotal
 	}
 	if w.reason != nil {
-		s.Reason, s.Hint = w.reason.Message, w.reason.Hint
+		why := w.reason.Failure()
+		s.Code, s.Reason, s.Done, s.Hint = string(why.Code), why.Message, why.Done, why.Hint
 	}
 	if w.waitsForStart() && !w.backoffAt.IsZero() {
 		s.RetryInS = max(w.backoffAt.Sub(now).Seconds(), 0)

@@ -41,12 +41,13 @@ const (
 )
 
 const (
-	hintRepair  = "run ./setup.sh again; it repairs the Python environment"
-	hintModel   = "run `qie doctor`; it checks every file of the model"
+	hintRepair  = "run ./setup.sh; it repairs the Python environment"
+	hintModel   = "run: qie doctor; it checks every file of the model"
 	hintMemory  = "close other programs or choose a smaller size, then run the job again"
-	hintLog     = "the last lines are in logs/worker.log; the worker is started again by itself"
-	hintSilent  = "wait, or restart the worker; it is restarted by itself when it takes too long"
-	hintUpdated = "restart qie; if that does not help, run ./setup.sh again"
+	hintLog     = "wait; if it comes back, look at the report: qie crashes"
+	hintBroken  = "look at the report: qie crashes" // nothing happens by itself any more
+	hintSilent  = "wait, or restart the worker (qie worker restart)"
+	hintUpdated = "restart qie; if that does not help, run ./setup.sh"
 )
 
 func judge(d death) verdict {

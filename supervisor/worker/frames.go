@@ -75,6 +75,7 @@ func (w *Worker) frame(f *wire.Frame) {
 	case *wire.Dropped:
 		w.cfg.Log.Warn("the worker dropped lines", "count", msg.Count, "generation", w.gen)
 	case *wire.Fatal:
+		msg.Message = w.secrets.clean(msg.Message) // it goes into logs and reports
 		w.end.fatal = msg
 	case *wire.Bye:
 		w.end.bye = true
@@ -247,7 +248,7 @@ func (w *Worker) stopped(a *attempt, phase job.Phase) {
 }
 
 func (w *Worker) failed(msg *wire.Error) {
-	err := &job.Error{Code: job.Code(msg.Code), Message: msg.Message}
+	err := &job.Error{Code: job.Code(msg.Code), Message: w.secrets.clean(msg.Message)}
 	if !known[err.Code] {
 		err.Code = job.CodeInternal
 	}

@@ -60,8 +60,8 @@ func (w *Worker) admitted(a *attempt) bool {
 		if w.cfg.MemoryOverride {
 			break
 		}
-		w.fail(fault(job.CodeOOMLoad, numbers+", which would take the computer down, so it was not loaded",
-			"choose a smaller model, or start qie with QIE_MEMORY_OVERRIDE=1 to try it all the same"))
+		w.fail(fault(job.CodeOOMLoad, numbers+", which would take the computer down",
+			"choose a smaller model, or start qie with QIE_MEMORY_OVERRIDE=1 to try it all the same").WithDone("it was not loaded"))
 		return false
 	case gateOpen:
 		return true

@@ -101,8 +101,8 @@ func (w *Worker) pauseIfLow() {
 		w.power.release()
 		w.power.release = nil
 	}
-	w.reason = fault(job.CodeNotReady, "the job is paused: the battery is nearly empty",
-		"connect the charger; the job goes on by itself")
+	w.reason = fault(job.CodeNotReady, "the battery is nearly empty", "connect the charger").
+		WithDone("the job is paused, keeps what it has computed, and goes on by itself")
 }
 
 // resume lets a paused worker go on. It comes before every ladder: a stopped process hears nothing.

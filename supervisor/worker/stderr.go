@@ -95,6 +95,11 @@ const redacted = "[prompt]"
 // would tear up ordinary text and tell nobody anything.
 func (s *secrets) hide(prompts ...string) {
 	var pairs []string
+	for _, prompt := range prompts { // stderr comes in lines, so that each line of a prompt counts by itself as well
+		if strings.Contains(prompt, "\n") {
+			prompts = append(prompts, strings.Split(prompt, "\n")...)
+		}
+	}
 	for _, p := range prompts {
 		p = strings.TrimSpace(p)
 		if len(p) < 4 {

@@ -23,7 +23,8 @@ func (w *Worker) suspect(why string) {
 	w.cfg.Log.Warn("the worker is suspect", "why", why, "generation", w.gen, "state", w.machine.state)
 	w.step(sigSuspect)
 	w.doubt = doubt{deaf: w.doubt.deaf}
-	w.reason = fault(job.CodeWorkerStalled, "the worker is not responding: "+why, hintSilent)
+	w.reason = fault(job.CodeWorkerStalled, "the worker is not responding: "+why, hintSilent).
+		WithDone("qie looks at what it does; it is ended when it takes too long")
 	w.examine()
 }
 
@@ -85,7 +86,8 @@ func (w *Worker) looked(p host.Process) {
 		w.doubt.stopped = true
 		w.cfg.Log.Warn("the worker was stopped from outside; it is asked to go on", "generation", w.gen)
 		w.log.line(w.gen, "qie", "the process was stopped (state T); SIGCONT is sent")
-		w.reason = fault(job.CodeWorkerStalled, "the worker was stopped from outside and was asked to go on", hintSilent)
+		w.reason = fault(job.CodeWorkerStalled, "the worker was stopped from outside", hintSilent).
+			WithDone("it was asked to go on")
 		signalGroup(w.process.pid, syscall.SIGCONT)
 		return
 	}
@@ -102,7 +104,7 @@ func (w *Worker) looked(p host.Process) {
 	}
 	w.cfg.Log.Warn("the worker is still silent", "generation", w.gen, "cpu", share)
 	w.reason = fault(job.CodeWorkerStalled, fmt.Sprintf("the worker is not responding for %s; %s",
-		words(now.Sub(w.pulse.heard)), doing), hintSilent)
+		words(now.Sub(w.pulse.heard)), doing), hintSilent).WithDone("its stacks were written to logs/worker.log; it is ended when it takes too long")
 }
 
 // dump asks the worker to write its stacks to its log. Its handler needs no interpreter lock.

@@ -285,6 +285,8 @@ func (w *Worker) exited(facts exitFacts) {
 func (w *Worker) ended(d death) {
 	w.step(sigExit)
 	v := judge(d)
+	cause := *v.err // a ladder's reason may have been told already, and whoever heard it holds it
+	v.err = &cause
 	w.ladder, w.modelDir = nil, ""
 	open, heals := v.broken, false
 	done := ""
@@ -318,7 +320,14 @@ func (w *Worker) ended(d death) {
 	defer func() { w.cfg.Emit(died) }()
 	w.ready = time.Time{}
 	if !d.wanted && !w.closing {
-		defer func() { w.report(d, v, phase) }() // before the event: whoever hears of it finds the report
+		// Before the event: whoever hears of it finds the report.
+		defer func() {
+			v.err.Report = w.report(d, v, phase)
+			if w.reason != nil {
+				w.reason.Report = v.err.Report
+			}
+			w.parts.report = v.err.Report
+		}()
 	}
 	switch {
 	case w.closing:
@@ -339,8 +348,11 @@ func (w *Worker) open(cause *job.Error, why string, heals bool) {
 	if why != "" {
 		reason.Message += "; " + why
 	}
-	if reason.Message += "; the queue is paused and nothing is lost"; heals {
-		reason.Message += ", the next try is in " + words(w.limits.HalfOpen)
+	if reason.Hint == hintLog {
+		reason.Hint = hintBroken
+	}
+	if reason.Done = "the queue is paused and nothing is lost"; heals {
+		reason.Done += ", the next try is in " + words(w.limits.HalfOpen)
 	}
 	w.reason, w.backoffAt = &reason, time.Time{}
 	if heals {
@@ -354,8 +366,8 @@ func (w *Worker) backOff(wait time.Duration, why *job.Error) {
 	w.reason = why
 	if why != nil {
 		reason := *why
-		if reason.Message += "; the worker is started again"; wait > 0 {
-			reason.Message += " after a pause of " + words(wait)
+		if reason.Done = "the worker is started again"; wait > 0 {
+			reason.Done += " after a pause of " + words(wait)
 		}
 		w.reason = &reason
 	}

@@ -2,13 +2,15 @@
 export class RequestError extends Error {
   readonly status: number
   readonly code: string
+  readonly done: string
   readonly hint: string
 
-  constructor(status: number, code: string, message: string, hint = "") {
+  constructor(status: number, code: string, message: string, more: { done?: string; hint?: string } = {}) {
     super(message)
     this.status = status
     this.code = code
-    this.hint = hint
+    this.done = more.done ?? ""
+    this.hint = more.hint ?? ""
   }
 }
 
@@ -41,7 +43,7 @@ async function problemOf(response: Response): Promise<RequestError> {
   try {
     const body = JSON.parse(text) as Record<string, unknown>
     const word = (key: string) => (typeof body[key] === "string" ? body[key] : "")
-    return new RequestError(response.status, word("code") || "internal", word("detail") || word("title"), word("hint"))
+    return new RequestError(response.status, word("code") || "internal", word("detail") || word("title"), { done: word("done"), hint: word("hint") })
   } catch {
     return new RequestError(response.status, "internal", `HTTP ${response.status}`)
   }

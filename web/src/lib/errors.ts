@@ -1,17 +1,24 @@
 import { OFFLINE, RequestError } from "../api/request"
 import { known, t } from "./i18n"
 
-/** What a person reads: what happened, the server's own words with the limit in them, and the one next action. */
-export type Sentence = { code: string; what: string; detail: string; next: string }
+/**
+ * What a person reads: what happened, the server's own words with what was measured, what was done about it, and the one
+ * next action. report names a crash report.
+ */
+export type Sentence = { code: string; what: string; detail: string; done: string; next: string; report: string }
 
-export function sentence(failure: { code: string; message: string; hint?: string | undefined }): Sentence {
+type Failure = { code: string; message: string; done?: string | undefined; hint?: string | undefined; report?: string | undefined }
+
+export function sentence(failure: Failure): Sentence {
   const { code, message } = failure
   const own = known(`error.${code}`)
   return {
     code,
     what: own ?? (message || t("error.unknown")),
-    detail: own === null || message === "" ? "" : capital(message),
+    detail: own === null || message === "" || message === own ? "" : capital(message),
+    done: capital(failure.done || known(`error.${code}.done`) || ""),
     next: capital(failure.hint || known(`error.${code}.next`) || ""),
+    report: failure.report ?? "",
   }
 }
 

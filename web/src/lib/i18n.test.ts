@@ -9,6 +9,12 @@ test("values fill their names", () => {
 
 test("a key of an object's prototype is no sentence", () => expect(known("constructor")).toBeNull())
 
+test("every group of the demo's chips has a heading", () => {
+  const groups = new Set(go("pyruntime/demo/chips.tsv").trim().split("\n").map((line) => line.split("\t")[3] ?? ""))
+  expect(groups.size).toBeGreaterThan(5)
+  for (const group of groups) expect([group, known(`edits.${group}`)]).not.toEqual([group, null])
+})
+
 const go = (path: string) => readFileSync(new URL(`../../../${path}`, import.meta.url), "utf8")
 const strings = (text: string, form: RegExp) => [...text.matchAll(form)].map((match) => match[1] ?? "")
 

@@ -6,11 +6,30 @@
  * OpenAPI spec version: 1
  */
 import { request } from '../request';
+export interface Crash {
+  cause: string;
+  code: string;
+  /** what qie did about it */
+  done: string;
+  /** of the report, for /api/v1/crashes/{name} */
+  name: string;
+  time: string;
+}
+
+export interface CrashList {
+  crashes: Crash[];
+}
+
 export interface Failure {
   code: string;
+  /** what qie did about it */
+  done?: string;
   /** the one next action */
   hint?: string;
+  /** the cause, with what was measured */
   message: string;
+  /** name of the crash report, for /api/v1/crashes/{name} */
+  report?: string;
 }
 
 export interface Gauges {
@@ -44,7 +63,11 @@ export type JobTimings = {[key: string]: number};
 
 export interface Notice {
   code: string;
+  /** the one next action, where there is one */
+  hint?: string;
   message: string;
+  /** name of the crash report, for /api/v1/crashes/{name} */
+  report?: string;
 }
 
 export interface Recipe {
@@ -163,7 +186,7 @@ export interface Progress {
 }
 
 /**
- * person: until it is resumed; disk: until there is space again
+ * person: until it is resumed; disk: until there is space again; worker: it does not start, until it is resumed or a try of its own succeeds
  */
 export type QueueBy = typeof QueueBy[keyof typeof QueueBy];
 
@@ -171,11 +194,14 @@ export type QueueBy = typeof QueueBy[keyof typeof QueueBy];
 export const QueueBy = {
   person: 'person',
   disk: 'disk',
+  worker: 'worker',
 } as const;
 
 export interface Queue {
-  /** person: until it is resumed; disk: until there is space again */
+  /** person: until it is resumed; disk: until there is space again; worker: it does not start, until it is resumed or a try of its own succeeds */
   by?: QueueBy;
+  /** what qie did about it */
+  done?: string;
   /** the one next action */
   hint?: string;
   /** nothing starts until somebody resumes, or until the cause is gone */
@@ -216,8 +242,12 @@ export interface Worker {
   /** weights read so far while loading */
   bytes_done?: number;
   bytes_total?: number;
+  /** stable name of the reason */
+  code?: string;
   /** mps, cuda or cpu */
   device?: string;
+  /** what qie did about it */
+  done?: string;
   dtype?: string;
   /** how many times a worker was started */
   generation: number;
@@ -229,8 +259,10 @@ export interface Worker {
   /** id of the loaded model */
   model?: string;
   pid?: number;
-  /** why it is in backoff or broken, in words */
+  /** why it is in this state, in words */
   reason?: string;
+  /** name of the newest crash report, for /api/v1/crashes/{name} */
+  report?: string;
   /** seconds until the next start */
   retry_in_s?: number;
   rss_bytes?: number;
@@ -315,6 +347,8 @@ export interface Problem {
   code: string;
   /** for a person, with the limit in its words */
   detail: string;
+  /** what qie did about it */
+  done?: string;
   /** the one next action */
   hint?: string;
   status: number;
@@ -402,6 +436,54 @@ export type LiveParams = {
 epoch?: string;
 seq?: number;
 };
+
+export const getListCrashesUrl = () => {
+
+
+
+
+  return `/api/v1/crashes`
+}
+
+/**
+ * @summary Reports of the worker's crashes, newest first
+ */
+export const listCrashes = async ( options?: Parameters<typeof request>[1]): Promise<CrashList> => {
+
+  return request<CrashList>(getListCrashesUrl(),
+  {
+    ...options,
+    method: 'GET'
+
+
+  }
+);}
+
+
+
+export const getGetCrashUrl = (name: string,) => {
+
+
+
+
+  return `/api/v1/crashes/${name}`
+}
+
+/**
+ * @summary One report; it holds no prompt, no file name and no path
+ */
+export const getCrash = async (name: string, options?: Parameters<typeof request>[1]): Promise<unknown> => {
+
+  return request<unknown>(getGetCrashUrl(name),
+  {
+    ...options,
+    method: 'GET'
+
+
+  }
+);}
+
+
 
 export const getDoctorUrl = () => {
 

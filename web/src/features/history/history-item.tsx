@@ -2,11 +2,12 @@ import { useEffect, useRef, useState } from "react"
 import { remove, retry } from "../../actions/commands"
 import type { Job } from "../../api/gen/qie"
 import { resultUrl, sourceUrl } from "../../lib/addresses"
+import { capital, sentence } from "../../lib/errors"
 import { clock, percent } from "../../lib/format"
 import { known, t } from "../../lib/i18n"
 import { useUi } from "../../lib/ui-store"
 import { keepJob } from "../../live/board"
-import { isActive, progressBook } from "../../live/progress"
+import { hasEnded, isActive, progressBook } from "../../live/progress"
 import { IconButton } from "../../ui/button"
 import { Picture } from "../../ui/picture"
 
@@ -16,12 +17,14 @@ const sureFor_ms = 3_000
 /** One job: picture, sentence, state, and what can be done with it. */
 export function HistoryItem({ job, selected }: { job: Job; selected: boolean }) {
   const { prompt } = job.recipe
-  const state = known(`state.${job.state}`) ?? job.state
+  const word = known(`state.${job.state}`) ?? job.state
+  const why = job.state === "failed" && job.error ? sentence(job.error).what : ""
+  const tries = !hasEnded(job) && job.attempt > 1 ? t("progress.attempt", { n: job.attempt }) : ""
   const picture = resultUrl(job) ?? sourceUrl(job, 0)
   const ended = job.state === "failed" || job.state === "canceled"
   return (
     <div className={`group flex h-full items-center ${selected ? "bg-accent-soft" : "hover:bg-sunken"}`}>
-      <button type="button" data-row aria-current={selected ? "true" : undefined} title={prompt}
+      <button type="button" data-row aria-current={selected ? "true" : undefined} title={[prompt, why, ...job.notices.map((n) => capital(n.message))].filter(Boolean).join("\n")}
         onClick={() => {
           keepJob(job)
           useUi.setState({ selected: job.id, problem: null })
@@ -29,10 +32,12 @@ export function HistoryItem({ job, selected }: { job: Job; selected: boolean }) 
         className="flex h-full min-w-0 flex-1 items-center gap-3 px-3 text-left outline-offset-[-2px]">
         <Picture src={picture} alt="" lazy className="size-14 shrink-0 rounded-md bg-sunken object-cover" />
         <span className="min-w-0 flex-1">
-          <span className="line-clamp-2 leading-snug">{prompt}</span>
+          <span className={`leading-snug ${why ? "line-clamp-1" : "line-clamp-2"}`}>{prompt}</span>
+          {why && <span className="line-clamp-1 text-xs text-bad">{why}</span>}
           <span className="flex gap-2 text-xs text-muted tabular-nums">
-            <span className={tones[job.state] ?? ""}>{state}{isActive(job) && <Percent job={job.id} />}</span>
-            <time dateTime={job.created_at}>{clock(job.created_at)}</time>
+            <span className={`min-w-0 truncate ${tones[job.state] ?? ""}`}>{word}{isActive(job) && <Percent job={job.id} />}</span>
+            {tries && <span className="shrink-0 text-warn">{tries}</span>}
+            <time dateTime={job.created_at} className="shrink-0">{clock(job.created_at)}</time>
           </span>
         </span>
       </button>

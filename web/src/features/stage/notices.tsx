@@ -5,6 +5,7 @@ import { capital } from "../../lib/errors"
 import { t } from "../../lib/i18n"
 import { offered } from "../../lib/known-edits"
 import { Chip } from "../../ui/chip"
+import { FailureWords } from "../../ui/failure-words"
 import { Icon } from "../../ui/icons"
 
 const unchanged = "no_visible_change"
@@ -16,7 +17,12 @@ export function Notices({ job }: { job: Job }) {
     <div key={notice.code + notice.message} data-testid="notice" data-code={notice.code}
       className="flex items-start gap-2 rounded-lg border border-line bg-warn-soft px-3 py-2">
       <Icon name="info" className="mt-0.5" />
-      {notice.code === unchanged ? <Unchanged job={job} /> : <p>{capital(notice.message)}</p>}
+      {notice.code === unchanged ? <Unchanged job={job} /> : (
+        <div className="min-w-0">
+          <p className="break-words">{capital(notice.message)}</p>
+          <FailureWords next={notice.hint} report={notice.report} />
+        </div>
+      )}
     </div>
   ))
 }

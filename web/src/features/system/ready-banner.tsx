@@ -4,6 +4,7 @@ import { t } from "../../lib/i18n"
 import { useBoard } from "../../live/board"
 import { useStatus } from "../../live/status"
 import { Button } from "../../ui/button"
+import { FailureWords } from "../../ui/failure-words"
 import { Icon } from "../../ui/icons"
 import { useCountdown, words } from "./worker-line"
 
@@ -18,7 +19,7 @@ export function ReadyBanner() {
   if (!board) return null
   const { worker, reasons, notices } = board
   const starting = reasons.every((r) => r.code === "worker_starting" || r.code === "worker_preparing")
-  const troubled = worker.state === "broken" || worker.state === "backoff"
+  const troubled = worker.state === "broken" || worker.state === "backoff" || worker.state === "suspect"
   return (
     <>
       {reasons.length > 0 && starting && !troubled && (
@@ -34,7 +35,12 @@ export function ReadyBanner() {
         <Banner tone={worker.state === "broken" || !starting ? "warn" : "info"}>
           <div className="min-w-0 flex-1" data-testid="not-ready">
             <p className="font-medium">{troubled ? t("worker.label", { state: words(worker, left) }) : t("ready.title")}</p>
-            {reasons.map((reason) => <p key={reason.code + reason.message} role="status">{capital(reason.message)}</p>)}
+            {reasons.map((reason) => (
+              <div key={reason.code + reason.message} role="status" className="break-words">
+                <p>{capital(reason.message)}</p>
+                <FailureWords next={reason.hint} report={reason.report} />
+              </div>
+            ))}
             <p className="text-muted">{t("ready.queue")}</p>
           </div>
           {troubled && <Button icon="retry" onClick={() => void startWorker()}>{t("worker.restart")}</Button>}

@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query"
 import type { ReactNode } from "react"
 import { freeWorker, startWorker } from "../../actions/commands"
 import { doctor, getSystem } from "../../api/gen/qie"
+import { capital } from "../../lib/errors"
 import { bytes, duration } from "../../lib/format"
 import { t } from "../../lib/i18n"
 import { useUi } from "../../lib/ui-store"
@@ -9,6 +10,7 @@ import { useBoard } from "../../live/board"
 import { useStatus } from "../../live/status"
 import { Button } from "../../ui/button"
 import { Dialog } from "../../ui/dialog"
+import { FailureWords, ReportLink } from "../../ui/failure-words"
 import { findingsOf } from "./findings"
 import { useCountdown, words } from "./worker-line"
 
@@ -39,9 +41,10 @@ function Facts() {
         <Row name={t("system.worker")}>
           {words(worker, left)}
           {worker.pid ? ` (${t("system.generation", { n: worker.generation, pid: worker.pid })})` : ""}
-          {worker.reason && <span className="block text-warn">{worker.reason}</span>}
-          {worker.hint && <span className="block text-muted">{worker.hint}</span>}
+          {worker.reason && <span className="block text-warn">{capital(worker.reason)}</span>}
+          <FailureWords done={worker.done} next={worker.hint} />
         </Row>
+        {worker.report && <Row name={t("system.crash")}><ReportLink name={worker.report} /></Row>}
         {device.length > 0 && <Row name={t("system.device")}>{device.join(" · ")}</Row>}
         {worker.load_s ? <Row name={t("system.load")}>{duration(worker.load_s)}</Row> : null}
         <Row name={t("system.memory")}>

@@ -12,7 +12,7 @@ export function WorkerLine() {
   const lost = useStatus((s) => s.connection === "lost")
   if (!worker || lost) return null // what was true a while ago is not shown as now
   return (
-    <span data-testid="worker" data-state={worker.state} className="hidden text-xs text-muted tabular-nums md:inline">
+    <span data-testid="worker" data-state={worker.state} title={[worker.reason, worker.done, worker.hint].filter(Boolean).join("\n")} className="hidden text-xs text-muted tabular-nums md:inline">
       {t("worker.label", { state: words(worker, left) })}
     </span>
   )
