@@ -44,28 +44,6 @@ func (a *app) models() *cobra.Command {
 	}
 }
 
-func (a *app) config() *cobra.Command {
-	var origin bool
-	cmd := &cobra.Command{
-		Use: "config", Short: "Print the settings",
-		RunE: func(*cobra.Command, []string) error {
-			if a.out.json {
-				return a.out.value(a.cfg.Values)
-			}
-			for _, v := range a.cfg.Values {
-				if origin {
-					a.out.result("%s=%s  (%s)", v.Key, v.Value, v.From)
-					continue
-				}
-				a.out.result("%s=%s", v.Key, v.Value)
-			}
-			return nil
-		},
-	}
-	cmd.Flags().BoolVar(&origin, "show-origin", false, "also where each value came from")
-	return cmd
-}
-
 func (a *app) open() *cobra.Command {
 	return &cobra.Command{
 		Use: "open", Short: "Open the page of the running server",
