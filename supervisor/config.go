@@ -33,6 +33,8 @@ type Config struct {
 	ImportFrom []string
 	// Upkeep is what may change while the supervisor runs.
 	Upkeep Upkeep
+	// NoRetention is for who only looks: nothing is removed unasked.
+	NoRetention bool
 
 	// ProvideModel makes the selected model's directory available (for the demo: unpacked) and returns it.
 	ProvideModel func(ctx context.Context) (dir string, err error)

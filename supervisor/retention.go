@@ -64,7 +64,7 @@ func (s *Supervisor) retention() {
 		case <-s.tidied:
 		}
 		u := *s.upkeep.Load()
-		if u.KeepJobs == 0 && u.KeepBytes == 0 {
+		if s.cfg.NoRetention || u.KeepJobs == 0 && u.KeepBytes == 0 {
 			continue
 		}
 		n, err := s.retain(u, known)

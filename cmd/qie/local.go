@@ -96,13 +96,8 @@ func (a *app) earlierJobs() []string {
 	return dirs
 }
 
-// upkeep is what the settings say about the past. A verb that only looks removes nothing by itself.
-func upkeep(cfg config.Config, o serverOptions) supervisor.Upkeep {
-	u := supervisor.Upkeep{OutputFolder: cfg.OutputFolder}
-	if !o.idle {
-		u.KeepJobs, u.KeepBytes = cfg.KeepJobs, cfg.KeepBytes
-	}
-	return u
+func upkeep(cfg config.Config) supervisor.Upkeep {
+	return supervisor.Upkeep{OutputFolder: cfg.OutputFolder, KeepJobs: cfg.KeepJobs, KeepBytes: cfg.KeepBytes}
 }
 
 func (a *app) startLocal(ctx context.Context, o serverOptions) (*local, error) {
@@ -113,7 +108,7 @@ func (a *app) startLocal(ctx context.Context, o serverOptions) (*local, error) {
 	log := slog.New(slog.NewJSONHandler(file, nil))
 	cfg := supervisor.Config{
 		Home: a.cfg.Home, JobsDir: a.cfg.JobsDir, Version: version(), Device: a.cfg.Device, Host: a.cfg.Host,
-		ProvideModel: a.modelDir, Log: log, Upkeep: upkeep(a.cfg, o),
+		ProvideModel: a.modelDir, Log: log, Upkeep: upkeep(a.cfg), NoRetention: o.idle,
 		Worker: worker.Config{MemoryOverride: a.cfg.MemoryOverride, Limits: worker.Limits{Idle: a.cfg.IdleUnload}},
 		ProvideWorker: func(ctx context.Context, report func(string)) (supervisor.CommandFunc, error) {
 			if o.idle {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"strconv"
 	"syscall"
@@ -56,6 +55,9 @@ func (a *app) runServe(ctx context.Context, open bool) error {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	if err := trimLog(serviceLog(a.cfg.Home), serviceBytes); err != nil {
+		a.out.say("note: the service's log cannot be cut: %v", err)
+	}
 	a.welcome(ctx, l, open)
 	a.watchSettings(ctx, l)
 	select {
@@ -77,10 +79,7 @@ func (a *app) welcome(ctx context.Context, l *local, open bool) {
 	if len(a.cfg.Origins) == 0 {
 		a.out.say("note: pages from other ports are refused; an old page needs QIE_ORIGINS=http://localhost:3000 (its own address)")
 	}
-	address := l.url
-	if a.cfg.Token != "" {
-		address += "/?token=" + url.QueryEscape(a.cfg.Token)
-	}
+	address := a.forPerson(l.url)
 	if a.out.json {
 		_ = a.out.value(map[string]any{"url": l.url, "pid": os.Getpid()})
 	} else {
@@ -88,8 +87,8 @@ func (a *app) welcome(ctx context.Context, l *local, open bool) {
 	}
 	a.out.say("data: %s; stop with Ctrl+C", a.cfg.Home)
 	go a.narrate(ctx, l.sup)
-	if open {
-		a.browse(address)
+	if open && !a.browse(a.withToken(l.url)) {
+		a.out.say("there is no browser to open here; open the address yourself")
 	}
 }
 
@@ -140,7 +139,7 @@ func (a *app) alreadyRunning(_ context.Context, address string, open bool) error
 	}
 	a.out.result("qie already runs at %s", address)
 	if open {
-		a.browse(address)
+		a.browse(a.withToken(address))
 	}
 	return nil
 }

@@ -100,8 +100,10 @@ func (a *app) reload(l *local) {
 	a.toldSettings = message
 	if len(change.Applied) > 0 {
 		cfg := l.settings.Config()
-		l.sup.SetUpkeep(upkeep(cfg, serverOptions{}))
-		l.input.Watch(cfg.InputFolder)
+		l.sup.SetUpkeep(upkeep(cfg))
+		if cfg.InputFolder != l.input.Dir() {
+			l.input.Watch(cfg.InputFolder)
+		}
 		a.toldSettings = "" // the same key may change again
 	}
 	if message == "" {
