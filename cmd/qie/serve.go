@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -92,6 +93,9 @@ func (a *app) welcome(ctx context.Context, l *local, open bool) {
 	}
 }
 
+// forPages are notices that only a page can do something with.
+var forPages = []string{"models_changed", "input_folder_changed"}
+
 // narrate tells in the terminal what the page tells in the browser: what is prepared, and when it is ready.
 func (a *app) narrate(ctx context.Context, sup *supervisor.Supervisor) {
 	sub := sup.Subscribe("", -1)
@@ -110,7 +114,7 @@ func (a *app) narrate(ctx context.Context, sup *supervisor.Supervisor) {
 		for _, e := range events {
 			text := ""
 			switch {
-			case e.Type == event.TypeNotice && e.Notice != nil:
+			case e.Type == event.TypeNotice && e.Notice != nil && !slices.Contains(forPages, e.Notice.Code):
 				text = e.Notice.Message
 			case e.Type == event.TypeWorkerChanged && e.Worker != nil && e.Worker.Reason != "":
 				text = "worker " + e.Worker.State + ": " + e.Worker.Reason
