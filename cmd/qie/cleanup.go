@@ -20,9 +20,9 @@ import (
 
 // cleanupFlags are the original program's clean-up script, with a dry run, a question and care for originals.
 type cleanupFlags struct {
-	status, list, dry, yes bool
-	byStatus               string
-	request                api.CleanupRequest
+	status, list, yes bool
+	byStatus          string
+	request           api.CleanupRequest
 }
 
 func (a *app) cleanup() *cobra.Command {

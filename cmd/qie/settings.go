@@ -67,17 +67,19 @@ func (a *app) watchSettings(ctx context.Context, l *local) {
 		folders = append(folders, dir)
 	}
 	changes := make(chan struct{}, 1)
+	look := func() {
+		select {
+		case changes <- struct{}{}:
+		default:
+		}
+	}
 	for _, dir := range folders {
-		err := watch.Folder(ctx, dir, slog.New(slog.DiscardHandler), func() {
-			select {
-			case changes <- struct{}{}:
-			default:
-			}
-		}, config.TOMLFile, config.DotenvFile) // the database lies in the same folder and changes all the time
+		err := watch.Folder(ctx, dir, slog.New(slog.DiscardHandler), look, config.TOMLFile, config.DotenvFile) // the database lies in the same folder and changes all the time
 		if err != nil {
 			a.out.say("note: changes of the settings are not noticed: %v", err)
 		}
 	}
+	look() // what was written since the start, before anybody watched
 	go func() {
 		for {
 			select {
