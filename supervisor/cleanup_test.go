@@ -198,3 +198,21 @@ func TestOutputFolder_ReplacesNothing(t *testing.T) {
 		t.Errorf("a file of the person is %q now; %v", data, j.Notices)
 	}
 }
+
+// Somebody asks for another try between the look of a clean-up and its hand: the job waits again and stays.
+func TestCleanup_LeavesWhatWasTriedAgain(t *testing.T) {
+	s := st.New(t)
+	j := st.WaitEnd(t, s, st.Submit(t, s, "fake: error nan_output false").ID)
+	if _, err := s.Pause(t.Context(), "test"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Retry(t.Context(), j.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.CleanupSeen(t.Context(), j); job.AsError(err).Code != job.CodeConflict {
+		t.Errorf("got %v", err)
+	}
+	if now, err := s.Job(t.Context(), j.ID); err != nil || now.State != job.Queued {
+		t.Errorf("the job is %s: %v", now.State, err)
+	}
+}

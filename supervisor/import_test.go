@@ -60,6 +60,11 @@ func earlierTree(t *testing.T, jobs string) {
 	if err := os.Symlink(secret, filepath.Join(jobs, string(linked), "input_1.jpg")); err != nil {
 		t.Fatal(err)
 	}
+	inside := job.ID("66666666-6666-4666-8666-666666666667")
+	put(inside, `{"status": "error", "created_at": 1, `+config+`}`)
+	if err := os.Symlink(filepath.Join("..", string(oldFinished), "input_1.jpg"), filepath.Join(jobs, string(inside), "input_1.jpg")); err != nil {
+		t.Fatal(err)
+	}
 	write(filepath.Join(jobs, "notes", "metadata.json"), []byte("{}"))
 	write(filepath.Join(jobs, "77777777-7777-4777-8777-777777777777", "input_1.jpg"), photo)
 }
@@ -111,7 +116,7 @@ func TestImport_TakesOverAndChangesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	st.Until(t, s, "import", func() bool { return notice(s, "imported") != "" })
-	if got := notice(s, "imported"); !strings.HasPrefix(got, "3 edits of the program that came before") || !strings.Contains(got, "; 7 could not be read") {
+	if got := notice(s, "imported"); !strings.HasPrefix(got, "3 edits of the program that came before") || !strings.Contains(got, "; 8 could not be read") {
 		t.Errorf("told: %s", got)
 	}
 	done, err := s.Job(t.Context(), supervisor.ImportedID(oldFinished))
@@ -169,7 +174,7 @@ func TestImport_InTheSameFolder(t *testing.T) {
 	s := st.New(t, st.Home(home), func(c *supervisor.Config) { c.ImportFrom = []string{jobs} })
 	st.Until(t, s, "import", func() bool { return notice(s, "imported") != "" })
 	v, err := s.Storage(t.Context(), false)
-	if err != nil || v.Earlier == nil || v.Earlier.Jobs != 10 || v.Earlier.Bytes <= bytes {
+	if err != nil || v.Earlier == nil || v.Earlier.Jobs != 11 || v.Earlier.Bytes <= bytes {
 		t.Errorf("earlier %+v: %v", v.Earlier, err)
 	}
 	if r, err := s.Cleanup(t.Context(), supervisor.CleanupQuery{All: true, Originals: true}); err != nil || len(r.Jobs) != 3 {

@@ -95,6 +95,10 @@ func TestInput_OffersFinishedPicturesOnly(t *testing.T) {
 	r := newRig(t, 30*time.Millisecond)
 	data := photo(8)
 	r.write("before.png", data)
+	past := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(r.path("before.png"), past, past); err != nil {
+		t.Fatal(err)
+	}
 	outside := filepath.Join(t.TempDir(), "secret.png")
 	if err := os.WriteFile(outside, data, 0o600); err != nil {
 		t.Fatal(err)
