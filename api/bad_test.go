@@ -245,8 +245,7 @@ func badAddresses() []refusal {
 
 // What a client does wrong is answered in kind, never with 5xx, and leaves nothing behind.
 func TestBad_IsRefusedAndNothingStays(t *testing.T) {
-	folder := t.TempDir()
-	r := newRig(t, rigConfig{api: Config{InputFolder: folder}})
+	r := newRig(t, rigConfig{api: Config{Input: input(t, t.TempDir())}})
 	st.WaitReady(t, r.sup)
 	keep := r.submit(t, "make it sepia")
 	st.WaitEnd(t, r.sup, keep.ID)

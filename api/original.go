@@ -65,13 +65,13 @@ func origView(j job.Job) origFrame {
 }
 
 func (s *server) origHealth(c *gin.Context) {
-	models := gin.H{}
+	models, cfg := gin.H{}, s.Settings.Config()
 	for _, m := range s.sup.Models() {
 		models[m.ID] = gin.H{"name": m.Name, "type": "local", "workflow": "edit", "cost": "free", "description": m.Notice,
 			"inputs": m.MaxImages, "outputs": 1}
 	}
 	c.JSON(http.StatusOK, gin.H{"status": "online", "message": "qie " + s.Version, "device": s.sup.System().Worker.Device,
-		"input_folder": s.InputFolder, "output_folder": s.OutputFolder, "models": models})
+		"input_folder": cfg.InputFolder, "output_folder": cfg.OutputFolder, "models": models})
 }
 
 type origConfig struct {
@@ -190,6 +190,9 @@ func (s *server) origJob(c *gin.Context) (job.Job, bool) {
 		return job.Job{}, false
 	}
 	j, err := s.sup.Job(c.Request.Context(), id)
+	if err != nil && job.AsError(err).Code == job.CodeNotFound { // a page of the earlier program still knows its own id
+		j, err = s.sup.Job(c.Request.Context(), supervisor.ImportedID(id))
+	}
 	if err != nil {
 		if job.AsError(err).Code == job.CodeNotFound {
 			detail(c, 404, "Job not found")
@@ -291,16 +294,16 @@ func (s *server) origCleanup(c *gin.Context) {
 		detail(c, 422, "hours must be a number from 0 to 1000000")
 		return
 	}
-	q := supervisor.CleanupQuery{Hours: hours, All: hours == 0}
-	report, err := s.sup.Cleanup(c.Request.Context(), q)
+	report, err := s.sup.Cleanup(c.Request.Context(), supervisor.CleanupQuery{Hours: hours, All: hours == 0})
 	if err != nil {
 		s.fail(c, err)
 		return
 	}
-	if report.Jobs == nil {
-		report.Jobs = []job.ID{}
+	deleted := []job.ID{}
+	for _, j := range report.Jobs {
+		deleted = append(deleted, j.ID)
 	}
-	c.JSON(200, gin.H{"message": fmt.Sprintf("Cleaned up %d jobs", len(report.Jobs)), "deleted": report.Jobs})
+	c.JSON(200, gin.H{"message": fmt.Sprintf("Cleaned up %d jobs", len(deleted)), "deleted": deleted})
 }
 
 // origLive sends the state at once and again whenever what the old page draws has changed.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"qie/supervisor/config"
 	"qie/supervisor/job"
 	st "qie/supervisor/supervisortest"
 )
@@ -28,7 +29,7 @@ func keys(v any) string {
 
 func TestOriginal_EditAsItsClientDoes(t *testing.T) {
 	output := t.TempDir()
-	r := newRig(t, rigConfig{options: []st.Option{st.OutputFolder(output)}, api: Config{OutputFolder: output}})
+	r := newRig(t, rigConfig{options: []st.Option{st.OutputFolder(output)}, api: Config{Settings: inForce(config.Config{OutputFolder: output})}})
 	a := r.post(t, "/api/edit", []part{file("image1", "a.png", photo),
 		text("config", `{"prompt":"make it sepia","true_cfg_scale":4.0,"num_inference_steps":10,"seed":7,"go_fast":true,"output_quality":90}`)})
 	if a.status != 200 || keys(a.json(t)) != "job_id message status" || a.json(t)["status"] != "processing" {
@@ -144,7 +145,7 @@ func TestOriginal_InputFolder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r := newRig(t, rigConfig{api: Config{InputFolder: folder}})
+	r := newRig(t, rigConfig{api: Config{Input: input(t, folder, "a.png")}})
 	list := r.get(t, "/api/input-folder/list").json(t)
 	if keys(list) != "count folder images" || list["count"] != 1.0 || keys(list["images"].([]any)[0]) != "filename height modified size_bytes width" {
 		t.Errorf("list %v", list)
@@ -163,7 +164,7 @@ func TestOriginal_InputFolder(t *testing.T) {
 // Pages of QIE_ORIGINS pass on the original's routes, without credentials; all others nowhere.
 func TestOriginal_Origins(t *testing.T) {
 	const page = "http://localhost:3000"
-	r := newRig(t, rigConfig{api: Config{Origins: []string{page}}})
+	r := newRig(t, rigConfig{api: Config{Settings: inForce(config.Config{Origins: []string{page}})}})
 	a := r.do(t, "OPTIONS", "/api/edit", nil, "Origin: "+page, "Access-Control-Request-Method: POST")
 	if a.status != 204 || a.header.Get("Access-Control-Allow-Origin") != page || a.header.Get("Access-Control-Allow-Credentials") != "" {
 		t.Errorf("preflight: %d %v", a.status, a.header)

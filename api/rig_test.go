@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"mime/multipart"
 	"net"
 	"net/http"
@@ -23,7 +24,9 @@ import (
 	"go.uber.org/goleak"
 
 	"qie/supervisor"
+	"qie/supervisor/config"
 	"qie/supervisor/event"
+	"qie/supervisor/folder"
 	"qie/supervisor/job"
 	st "qie/supervisor/supervisortest"
 )
@@ -339,3 +342,29 @@ func ended(id job.ID) func(event.Event) bool {
 }
 
 func queueOf(n int) st.Option { return func(c *supervisor.Config) { c.QueueMax = n } }
+
+func inForce(c config.Config) *config.Live { return config.NewLive(config.Sources{}, c) }
+
+// input watches a folder until the test ends, and waits for the pictures named.
+func input(t testing.TB, dir string, names ...string) *folder.Input {
+	t.Helper()
+	changes := make(chan struct{}, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	in := folder.OpenInput(ctx, slog.New(slog.DiscardHandler), func() {
+		select {
+		case changes <- struct{}{}:
+		default:
+		}
+	})
+	t.Cleanup(func() { cancel(); in.Wait() })
+	in.Watch(dir)
+	limit := time.After(st.Patience)
+	for in.Dir() != dir || !slices.ContainsFunc(names, in.Has) && len(names) > 0 {
+		select {
+		case <-changes:
+		case <-limit:
+			t.Fatalf("%v are not offered", names)
+		}
+	}
+	return in
+}

@@ -26,12 +26,7 @@ const (
 
 // guard stands in front of every route: Host, origin, token, limits, headers, and a 500 instead of a panic.
 func (s *server) guard(next http.Handler) http.Handler {
-	own, trusting := http.NewCrossOriginProtection(), http.NewCrossOriginProtection()
-	for _, o := range s.Origins {
-		if err := trusting.AddTrustedOrigin(o); err != nil {
-			s.Log.Warn("an origin of QIE_ORIGINS is not understood", "origin", o, "err", err)
-		}
-	}
+	protection := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			p := recover()
@@ -62,7 +57,8 @@ func (s *server) guard(next http.Handler) http.Handler {
 		}
 		original := isOriginal(r.URL.Path)
 		trusted := original && s.trusted(r)
-		if trusted && r.Header.Get("Origin") != "" {
+		named := trusted && r.Header.Get("Origin") != "" // not only by a Referer
+		if named {
 			s.cors(h, r)
 			if r.Method == http.MethodOptions {
 				w.WriteHeader(http.StatusNoContent)
@@ -72,11 +68,7 @@ func (s *server) guard(next http.Handler) http.Handler {
 		if trusted {
 			h.Set("Cross-Origin-Resource-Policy", "cross-origin")
 		}
-		protection := own
-		if original {
-			protection = trusting
-		}
-		if protection.Check(r) != nil || !trusted && foreignRead(r) || isUpgrade(r) && !trusted && !sameOrigin(r) {
+		if !named && protection.Check(r) != nil || !trusted && foreignRead(r) || isUpgrade(r) && !trusted && !sameOrigin(r) {
 			refuse(job.CodeForbiddenOrigin, "another page asked for this; qie answers its own page and programs on this machine")
 			return
 		}
@@ -174,7 +166,7 @@ func (s *server) trusted(r *http.Request) bool {
 	if u, err := url.Parse(r.Header.Get("Referer")); origin == "" && err == nil && u.Host != "" {
 		origin = u.Scheme + "://" + u.Host
 	}
-	return origin != "" && slices.Contains(s.Origins, origin)
+	return origin != "" && slices.Contains(s.origins(), origin)
 }
 
 func (s *server) cors(h http.Header, r *http.Request) {

@@ -15,20 +15,26 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"qie/supervisor"
+	"qie/supervisor/config"
+	"qie/supervisor/folder"
 )
 
 // Config of the handler. A nil Supervisor is enough to generate the OpenAPI document.
 type Config struct {
-	Supervisor                *supervisor.Supervisor
-	Host                      string   // as bound
-	Token                     string   // empty: none is asked for
-	Origins                   []string // trusted on the original program's routes
-	Dist                      fs.FS    // the built page
-	InputFolder, OutputFolder string
-	Doctor                    func(ctx context.Context) any
-	Log                       *slog.Logger
-	Version                   string
+	Supervisor *supervisor.Supervisor
+	Host       string // as bound
+	Token      string // empty: none is asked for
+	Dist       fs.FS  // the built page
+	// Settings are those in force; origins and folders of them may change while the server runs. nil: the defaults.
+	Settings *config.Live
+	Input    *folder.Input // nil: none
+	Doctor   func(ctx context.Context) any
+	Log      *slog.Logger
+	Version  string
 }
+
+// origins are trusted on the original program's routes.
+func (c Config) origins() []string { return c.Settings.Config().Origins }
 
 type server struct {
 	Config
@@ -55,6 +61,9 @@ func NewServer(ctx context.Context, handler http.Handler) *http.Server {
 func build(cfg Config) (*server, *gin.Engine) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Settings == nil {
+		cfg.Settings = config.NewLive(config.Sources{}, config.Config{})
 	}
 	gin.SetMode(gin.ReleaseMode)
 	s := &server{Config: cfg, sup: cfg.Supervisor}
@@ -83,6 +92,9 @@ func build(cfg Config) (*server, *gin.Engine) {
 	huma.Register(a, tag("POST", "/api/v1/jobs/{id}/duplicate", "duplicateJob", "Queue a new job with the same recipe and pictures", 202), s.duplicateJob)
 	huma.Register(a, tag("POST", "/api/v1/queue/pause", "pauseQueue", "Start nothing until it is resumed; what runs goes on", 200), s.pauseQueue)
 	huma.Register(a, tag("POST", "/api/v1/queue/resume", "resumeQueue", "Let the queue go on", 200), s.resumeQueue)
+	huma.Register(a, tag("GET", "/api/v1/storage", "getStorage", "What jobs take on the disk", 200), s.storage)
+	huma.Register(a, tag("POST", "/api/v1/cleanup", "cleanup", "Remove ended jobs, or tell what would go", 200), s.cleanup)
+	huma.Register(a, tag("GET", "/api/v1/settings", "getSettings", "Settings in force, and where each came from", 200), s.settings)
 	huma.Register(a, tag("GET", "/api/v1/models", "listModels", "Models on this machine", 200), s.listModels)
 	huma.Register(a, tag("POST", "/api/v1/models/{id}/pull", "pullModel", "Start or resume a download", 200), s.pullModel)
 	huma.Register(a, tag("DELETE", "/api/v1/models/{id}/pull", "pauseModel", "Pause a download", 204), s.pauseModel)

@@ -101,11 +101,20 @@ func (s *Supervisor) Retry(ctx context.Context, id job.ID) (job.Job, error) {
 
 // Remove deletes a job with its files. A queued job leaves the queue; an active one is refused.
 func (s *Supervisor) Remove(ctx context.Context, id job.ID) error {
+	return s.remove(ctx, id, func(row *entry) error {
+		if row != nil && row.Job.State.Active() {
+			return job.Errorf(job.CodeConflict, "job %s is %s; cancel it first", id, row.Job.State)
+		}
+		return nil
+	})
+}
+
+// remove deletes a job unless allowed refuses it; allowed runs in the loop, with nil for a job that has ended.
+func (s *Supervisor) remove(ctx context.Context, id job.ID, allowed func(*entry) error) error {
 	var refused error
 	err := s.ask(ctx, func() {
 		row := s.rows[id]
-		if row != nil && row.Job.State.Active() {
-			refused = job.Errorf(job.CodeConflict, "job %s is %s; cancel it first", id, row.Job.State)
+		if refused = allowed(row); refused != nil {
 			return
 		}
 		if refused = s.store.Delete(ctx, id); refused != nil {

@@ -28,9 +28,13 @@ type Config struct {
 	JobsDir string // empty: Home/jobs
 	Version string
 	Device  string // auto, mps, cuda or cpu
-	// OutputFolder gets a copy of every result, named {job}_result.png as the original program did; empty: none.
-	OutputFolder string
-	Host         string // as bound; for the instance file and State
+	Host    string // as bound; for the instance file and State
+	// ImportFrom are jobs folders of the program that came before, read once and never changed.
+	ImportFrom []string
+	// Upkeep is what may change while the supervisor runs.
+	Upkeep Upkeep
+	// NoRetention is for who only looks: nothing is removed unasked.
+	NoRetention bool
 
 	// ProvideModel makes the selected model's directory available (for the demo: unpacked) and returns it.
 	ProvideModel func(ctx context.Context) (dir string, err error)
@@ -51,6 +55,15 @@ type Config struct {
 	QueueMax int // jobs that wait or run; 0: QueueMax
 	Log      *slog.Logger
 	Now      func() time.Time // wall clock of created_at and its like; nil: time.Now
+}
+
+// Upkeep is where results go besides their jobs, and how much of the past is kept.
+type Upkeep struct {
+	// OutputFolder gets a copy of every result, named {job}_result.png as the original program did; empty: none.
+	OutputFolder string
+	// KeepJobs and KeepBytes bound the jobs that have ended; 0: no limit. The oldest go first, the newest stays.
+	KeepJobs  int
+	KeepBytes int64
 }
 
 // RunningError says that another supervisor holds the data folder.

@@ -29,6 +29,9 @@ var mayImport = map[string]string{
 	"supervisor/wire/gen": "supervisor/wire",
 	// 1
 	"supervisor/event":     "supervisor/job",
+	"supervisor/folder":    "supervisor/job supervisor/picture",
+	"supervisor/original":  "supervisor/job",
+	"supervisor/service":   "supervisor/job",
 	"supervisor/store":     "supervisor/job supervisor/failpoint",
 	"supervisor/sched":     "supervisor/job",
 	"supervisor/plan":      "supervisor/job supervisor/model supervisor/host",
@@ -40,12 +43,12 @@ var mayImport = map[string]string{
 	"supervisor/worker/fakeworker": "supervisor/wire",
 	// 3
 	"supervisor": "supervisor/job supervisor/event supervisor/store supervisor/sched supervisor/plan supervisor/model " +
-		"supervisor/picture supervisor/host supervisor/watch supervisor/worker supervisor/failpoint",
+		"supervisor/picture supervisor/folder supervisor/original supervisor/host supervisor/watch supervisor/worker supervisor/failpoint",
 	// 4
 	"supervisor/supervisortest": "supervisor supervisor/job supervisor/event supervisor/store supervisor/model " +
 		"supervisor/host supervisor/worker supervisor/worker/fakeworker",
 	"api": "supervisor supervisor/job supervisor/event supervisor/store supervisor/model supervisor/config " +
-		"supervisor/doctor supervisor/preflight supervisor/picture web",
+		"supervisor/doctor supervisor/preflight supervisor/picture supervisor/folder web",
 }
 
 // free packages may import anything: they are on top.

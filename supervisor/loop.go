@@ -353,6 +353,7 @@ func (s *Supervisor) end(row *entry, step job.Step, why *job.Error) {
 	s.store.RemoveFile(j.ID, store.CheckpointFile)
 	s.step(row, step, row.attempt)
 	s.forget(row)
+	s.tidy()
 }
 
 // resumed tells that an attempt goes on where an earlier one broke off.
@@ -512,6 +513,21 @@ func (s *Supervisor) Notice(n job.Notice) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.view.notices = replaced(s.view.notices, n)
+	s.hub.Publish(event.Event{Type: event.TypeNotice, Notice: &n})
+}
+
+// Withdraw takes a notice back.
+func (s *Supervisor) Withdraw(code string) {
+	s.mu.Lock()
+	s.view.notices = slices.DeleteFunc(slices.Clone(s.view.notices), func(n job.Notice) bool { return n.Code == code })
+	s.mu.Unlock()
+	s.Tell(job.Notice{Code: code, Message: "this is over"})
+}
+
+// Tell says something to whoever looks now; nobody reads it later.
+func (s *Supervisor) Tell(n job.Notice) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.hub.Publish(event.Event{Type: event.TypeNotice, Notice: &n})
 }
 

@@ -3,13 +3,12 @@ package supervisor
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"time"
 
+	"qie/supervisor/folder"
 	"qie/supervisor/job"
 	"qie/supervisor/sched"
 	"qie/supervisor/store"
@@ -33,12 +32,15 @@ func (s *Supervisor) verify(e worker.Finished) {
 	go func() {
 		defer s.parts.Done()
 		v := verified{Job: e.Job, Attempt: e.Attempt, Since: since}
+		dir := s.upkeep.Load().OutputFolder
 		if err := s.checkResult(e); err != nil {
 			v.Err = job.AsError(err)
-		} else if err := s.copyOut(e.Job); err != nil {
-			s.log.Warn("copy into the output folder", "job", e.Job, "err", err)
-			v.Notices = append(v.Notices, job.Notice{Code: "output_folder", Message: "the picture could not be copied into " +
-				s.cfg.OutputFolder + "; it is here nevertheless"})
+		} else if dir != "" {
+			if err := s.copyOut(dir, e.Job); err != nil {
+				s.log.Warn("copy into the output folder", "job", e.Job, "err", err)
+				v.Notices = append(v.Notices, job.Notice{Code: "output_folder", Message: "the picture could not be copied into " +
+					dir + "; it is here nevertheless"})
+			}
 		}
 		s.inbox.put(v)
 	}()
@@ -69,30 +71,13 @@ func (s *Supervisor) checkResult(e worker.Finished) error {
 }
 
 // copyOut puts a copy of the result where the original program put it. The job does not depend on it.
-func (s *Supervisor) copyOut(id job.ID) error {
-	if s.cfg.OutputFolder == "" {
-		return nil
-	}
-	if err := os.MkdirAll(s.cfg.OutputFolder, 0o700); err != nil {
-		return err
-	}
+func (s *Supervisor) copyOut(dir string, id job.ID) error {
 	in, err := s.store.OpenFile(id, store.ResultFile)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = in.Close() }()
-	out, err := os.CreateTemp(s.cfg.OutputFolder, ".qie-*")
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, in)
-	err = errors.Join(err, out.Sync(), out.Close())
-	if err == nil {
-		err = os.Rename(out.Name(), filepath.Join(s.cfg.OutputFolder, string(id)+"_"+store.ResultFile))
-	}
-	if err != nil {
-		_ = os.Remove(out.Name())
-	}
+	_, err = folder.Put(dir, string(id)+"_"+store.ResultFile, in)
 	return err
 }
 

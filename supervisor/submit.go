@@ -157,6 +157,21 @@ const originalMask = "original-mask"
 // originalFile is the untouched upload n, from 1.
 func originalFile(n int) string { return fmt.Sprintf("original-%d", n) }
 
+// originals names the untouched uploads of a job, and how they are called outside of its folder: the same photo of many
+// jobs is kept once.
+func originals(j job.Job) []store.Original {
+	var list []store.Original
+	for n, image := range j.Images {
+		ext := filepath.Ext(image.Name)
+		stem := strings.TrimLeft(strings.TrimSuffix(image.Name, ext), ".")
+		if stem == "" {
+			stem = "photo"
+		}
+		list = append(list, store.Original{File: originalFile(n + 1), Name: fmt.Sprintf("%s-%.16s%s", stem, image.SHA256, ext)})
+	}
+	return append(list, store.Original{File: originalMask, Name: "mask-" + string(j.ID)})
+}
+
 // checkSubmission refuses what can be refused before a picture is decoded.
 func (s *Supervisor) checkSubmission(sub Submission) (model.Spec, error) {
 	spec := s.Model()

@@ -45,6 +45,9 @@ type Supervisor struct {
 	cancel context.CancelFunc
 	parts  sync.WaitGroup
 
+	upkeep atomic.Pointer[Upkeep]
+	tidied chan struct{} // wakes the retention: a job ended, or the limits changed
+
 	requests chan request
 	inbox    inbox
 	worker   atomic.Pointer[worker.Worker]
@@ -90,7 +93,8 @@ func Open(ctx context.Context, cfg Config) (*Supervisor, error) {
 	s := &Supervisor{
 		cfg: cfg, log: cfg.Log, store: st, hub: event.New(boot), instance: inst, started: cfg.Now(),
 		decodes: make(chan struct{}, decodesMax), modelKnown: make(chan struct{}), requests: make(chan request), inbox: inbox{wake: make(chan struct{}, 1)},
-		rows: map[job.ID]*entry{}, paces: map[string]plan.Pace{}, queue: newQueue(),
+		tidied: make(chan struct{}, 1),
+		rows:   map[job.ID]*entry{}, paces: map[string]plan.Pace{}, queue: newQueue(),
 	}
 	s.view = view{jobs: map[job.ID]job.Job{}, worker: event.Worker{State: string(worker.Down)}, setup: map[string]job.Notice{
 		partModel:  {Code: "model_preparing", Message: "the model is being prepared"},
@@ -104,10 +108,13 @@ func Open(ctx context.Context, cfg Config) (*Supervisor, error) {
 	}
 	// The parts outlive ctx: Close ends them in order.
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	s.parts.Add(3)
+	s.SetUpkeep(cfg.Upkeep)
+	s.parts.Add(5)
+	go s.importEarlier(cfg.ImportFrom)
 	go s.loop()
 	go s.provision()
 	go s.gauge()
+	go s.retention()
 	models := filepath.Join(s.cfg.Home, "models")
 	if err := watch.Folder(s.ctx, models, s.log, s.modelsChanged); err != nil {
 		s.log.Warn("new models are seen at the next start only", "err", err)
@@ -303,9 +310,7 @@ func (s *Supervisor) Models() []model.Spec {
 
 // modelsChanged tells pages that the list of models is another one.
 func (s *Supervisor) modelsChanged() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.hub.Publish(event.Event{Type: event.TypeNotice, Notice: &job.Notice{Code: "models_changed", Message: "the list of models changed"}})
+	s.Tell(job.Notice{Code: "models_changed", Message: "the list of models changed"})
 }
 
 // PresetViews gives the presets of a model as a page offers them.
@@ -390,48 +395,6 @@ func (s *Supervisor) OpenImage(ctx context.Context, id job.ID, n int) (*os.File,
 		return nil, job.Errorf(job.CodeNotFound, "job %s has %d images, number %d is not one of them", id, len(j.Images), n)
 	}
 	return s.store.OpenFile(id, store.InputFile(n))
-}
-
-// Cleanup removes ended jobs with their files, or tells what it would remove.
-func (s *Supervisor) Cleanup(ctx context.Context, q CleanupQuery) (CleanupReport, error) {
-	report := CleanupReport{Jobs: []job.ID{}}
-	rows, err := s.cleanupRows(ctx, q)
-	if err != nil {
-		return report, err
-	}
-	for _, row := range rows {
-		bytes := s.store.Bytes(row.Job.ID)
-		if !q.DryRun {
-			if err := s.Remove(ctx, row.Job.ID); err != nil {
-				return report, err
-			}
-		}
-		report.Jobs = append(report.Jobs, row.Job.ID)
-		report.Bytes += bytes
-	}
-	return report, nil
-}
-
-func (s *Supervisor) cleanupRows(ctx context.Context, q CleanupQuery) ([]store.Row, error) {
-	now := s.cfg.Now()
-	switch {
-	case q.Job != "":
-		row, err := s.store.Row(ctx, q.Job)
-		if err == nil && !row.Job.State.Terminal() {
-			err = job.Errorf(job.CodeConflict, "job %s is %s; cancel it first", q.Job, row.Job.State)
-		}
-		return []store.Row{row}, err
-	case q.State != "":
-		if !q.State.Terminal() {
-			return nil, job.Errorf(job.CodeInputBad, "state %q is not succeeded, failed or canceled", q.State)
-		}
-		return s.store.Ended(ctx, now, q.State)
-	case q.All:
-		return s.store.Ended(ctx, now, "")
-	case q.Hours > 0:
-		return s.store.Ended(ctx, now.Add(-time.Duration(q.Hours*float64(time.Hour))), "")
-	}
-	return nil, job.Errorf(job.CodeInputBad, "cleanup needs hours above 0, a job, a state or all")
 }
 
 const pacesKey = "paces"

@@ -14,21 +14,6 @@ type Submission struct {
 	Mask    *Upload
 }
 
-// CleanupQuery selects ended jobs to remove with their files. Exactly one of Hours, Job, State and All is set.
-type CleanupQuery struct {
-	Hours  float64 // ended longer ago
-	Job    job.ID
-	State  job.State
-	All    bool
-	DryRun bool
-}
-
-// CleanupReport tells what was removed, or would be.
-type CleanupReport struct {
-	Jobs  []job.ID `json:"jobs" nullable:"false"`
-	Bytes int64    `json:"bytes"`
-}
-
 // System is what a person may know of the program and the machine.
 type System struct {
 	Version    string          `json:"version"`

@@ -2,26 +2,27 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"qie/api"
+	"qie/supervisor"
 	"qie/supervisor/job"
 )
 
-// cleanupFlags are the original program's clean-up script, with a dry run and a question.
+// cleanupFlags are the original program's clean-up script, with a dry run, a question and care for originals.
 type cleanupFlags struct {
-	status, list, all, dry, yes bool
-	hours                       float64
-	job, byStatus               string
+	status, list, yes bool
+	byStatus          string
+	request           api.CleanupRequest
 }
 
 func (a *app) cleanup() *cobra.Command {
@@ -30,26 +31,38 @@ func (a *app) cleanup() *cobra.Command {
 		Use: "cleanup", Short: "Show what jobs take on disk, and remove ended ones",
 		Example: "  qie cleanup --status\n  qie cleanup --hours 24 --dry-run\n  qie cleanup --by-status failed --yes",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			chosen := 0
-			for _, name := range []string{"status", "list", "hours", "job", "by-status", "all"} {
-				if cmd.Flags().Changed(name) {
-					chosen++
+			given := func(names ...string) (n int) {
+				for _, name := range names {
+					if cmd.Flags().Changed(name) {
+						n++
+					}
 				}
+				return n
 			}
-			if chosen != 1 {
-				return usagef("choose one of --status, --list, --hours, --job, --by-status and --all")
+			looks, removes := given("status", "list"), given("hours", "job", "by-status", "all")
+			if removes > 1 || (looks == 0) == (removes == 0) {
+				return usagef("choose one of --hours, --job, --by-status and --all to remove jobs, or --status and --list to look")
 			}
-			return a.with(cmd.Context(), func(ctx context.Context, c *client) error { return a.runCleanup(ctx, c, f) })
+			if err := f.understand(removes > 0); err != nil {
+				return err
+			}
+			return a.with(cmd.Context(), func(ctx context.Context, c *client) error {
+				if looks > 0 {
+					return a.storage(ctx, c, f)
+				}
+				return a.runCleanup(ctx, c, f)
+			})
 		},
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&f.status, "status", false, "count jobs and bytes by state")
 	flags.BoolVar(&f.list, "list", false, "list jobs with their sizes")
-	flags.Float64Var(&f.hours, "hours", 0, "remove jobs that ended more than this many hours ago")
-	flags.StringVar(&f.job, "job", "", "remove this job")
+	flags.Float64Var(&f.request.Hours, "hours", 0, "remove jobs that ended more than this many hours ago")
+	flags.StringVar((*string)(&f.request.Job), "job", "", "remove this job")
 	flags.StringVar(&f.byStatus, "by-status", "", "remove jobs that are succeeded, failed or canceled")
-	flags.BoolVar(&f.all, "all", false, "remove every ended job")
-	flags.BoolVar(&f.dry, "dry-run", false, "only show what would be removed")
+	flags.BoolVar(&f.request.All, "all", false, "remove every ended job")
+	flags.BoolVar(&f.request.Originals, "originals", false, "remove their original photos too; else they are kept in the jobs folder")
+	flags.BoolVar(&f.request.DryRun, "dry-run", false, "only show what would be removed")
 	flags.BoolVar(&f.yes, "yes", false, "do not ask")
 	return cmd
 }
@@ -57,138 +70,112 @@ func (a *app) cleanup() *cobra.Command {
 // oldStates are the original program's words.
 var oldStates = map[string]job.State{"complete": job.Succeeded, "completed": job.Succeeded, "error": job.Failed}
 
+// understand turns the words of the flags into a request; --hours 0 is every ended job, as it was.
+func (f *cleanupFlags) understand(removes bool) error {
+	f.request.State = job.State(f.byStatus)
+	if s, ok := oldStates[f.byStatus]; ok {
+		f.request.State = s
+	}
+	if f.byStatus != "" && !f.request.State.Terminal() {
+		return usagef("--by-status %s: only succeeded, failed and canceled jobs can be removed", f.byStatus)
+	}
+	if f.request.Hours < 0 {
+		return usagef("--hours %g: must not be negative", f.request.Hours)
+	}
+	if r := f.request; removes && r.Hours == 0 && r.Job == "" && r.State == "" {
+		f.request.All = true
+	}
+	return nil
+}
+
 func (a *app) runCleanup(ctx context.Context, c *client, f cleanupFlags) error {
-	jobs, err := c.allJobs(ctx, "", 0)
+	send := func(dry bool) (report supervisor.CleanupReport, err error) {
+		r := f.request
+		r.DryRun = dry
+		data, err := json.Marshal(r)
+		if err != nil {
+			return report, fmt.Errorf("request: %w", err)
+		}
+		return report, c.do(ctx, http.MethodPost, "/api/v1/cleanup", "application/json", bytes.NewReader(data), &report)
+	}
+	report, err := send(true)
+	if err == nil && !f.request.DryRun && len(report.Jobs)+report.Originals > 0 {
+		question := fmt.Sprintf("remove %d jobs with their pictures (%s)?", len(report.Jobs), bytesText(report.Bytes))
+		// What was named can go unasked where nobody sits, as it could before; everything needs a yes.
+		if term.IsTerminal(int(os.Stdin.Fd())) || f.request.All {
+			err = a.confirm(f.yes, question)
+		}
+		if err == nil {
+			report, err = send(false)
+		}
+	}
 	if err != nil {
 		return err
 	}
-	switch {
-	case f.status:
-		return a.cleanupStatus(jobs)
-	case f.list:
-		return a.cleanupList(jobs)
-	}
-	chosen, err := f.choose(jobs, time.Now())
-	if err != nil {
-		return err
-	}
-	var total int64
-	ids := []job.ID{}
-	for _, j := range chosen {
-		ids, total = append(ids, j.ID), total+a.jobBytes(j.ID)
-	}
-	if !f.dry && len(chosen) > 0 {
-		if err := a.confirm(f.yes, fmt.Sprintf("remove %d jobs with their pictures (%s)?", len(ids), bytesText(total))); err != nil {
-			return err
-		}
-		for _, id := range ids {
-			if err := c.do(ctx, http.MethodDelete, "/api/v1/jobs/"+string(id), "", nil, nil); err != nil {
-				return err
-			}
-		}
-	}
+	report.DryRun = f.request.DryRun
 	if a.out.json {
-		return a.out.value(map[string]any{"jobs": ids, "bytes": total, "dry_run": f.dry})
+		return a.out.value(report)
 	}
 	verb := "removed"
-	if f.dry {
+	if f.request.DryRun {
 		verb = "would remove"
-		for _, j := range chosen {
-			a.out.result("%s  %-9s  %s", j.ID, j.State, oneLine(j.Recipe.Prompt, 60))
+		for _, j := range report.Jobs {
+			a.out.result("%s  %-9s  %9s  %s", j.ID, j.State, bytesText(j.Bytes), oneLine(j.Prompt, 60))
 		}
 	}
-	a.out.result("%s %d jobs, %s", verb, len(ids), bytesText(total))
+	a.out.result("%s %d jobs, %s", verb, len(report.Jobs), bytesText(report.Bytes))
+	switch {
+	case report.Originals > 0:
+		a.out.result("%s %d original photos with them", verb, report.Originals)
+	case len(report.Jobs) > 0:
+		a.out.say("their original photos are kept; see: qie cleanup --status")
+	}
 	return nil
 }
 
-func (f cleanupFlags) choose(jobs []job.Job, now time.Time) ([]job.Job, error) {
-	state := job.State(f.byStatus)
-	if s, ok := oldStates[f.byStatus]; ok {
-		state = s
-	}
-	if state != "" && !state.Terminal() {
-		return nil, usagef("--by-status %s: only succeeded, failed and canceled jobs can be removed", f.byStatus)
-	}
-	if f.hours < 0 {
-		return nil, usagef("--hours %g: must not be negative", f.hours)
-	}
-	var chosen []job.Job
-	for _, j := range jobs {
-		ended := j.State.Terminal()
-		switch {
-		case f.job != "":
-			if string(j.ID) != f.job {
-				continue
-			}
-			if !ended {
-				return nil, job.Errorf(job.CodeConflict, "job %s is %s; cancel it first: qie jobs cancel %s", j.ID, j.State, j.ID)
-			}
-		case !ended, state != "" && j.State != state:
-			continue
-		case state == "" && !f.all && (j.FinishedAt == nil || now.Sub(*j.FinishedAt) < time.Duration(f.hours*float64(time.Hour))):
-			continue
-		}
-		chosen = append(chosen, j)
-	}
-	if f.job != "" && len(chosen) == 0 {
-		return nil, job.Errorf(job.CodeNotFound, "there is no job %s", f.job)
-	}
-	return chosen, nil
-}
-
-func (a *app) cleanupStatus(jobs []job.Job) error {
-	count, size := map[job.State]int{}, map[job.State]int64{}
-	var total int64
-	for _, j := range jobs {
-		n := a.jobBytes(j.ID)
-		count[j.State]++
-		size[j.State] += n
-		total += n
+// storage shows what jobs take.
+func (a *app) storage(ctx context.Context, c *client, f cleanupFlags) error {
+	var v supervisor.Storage
+	if err := c.do(ctx, http.MethodGet, fmt.Sprintf("/api/v1/storage?each=%t", f.list), "", nil, &v); err != nil {
+		return err
 	}
 	if a.out.json {
-		return a.out.value(map[string]any{"folder": a.cfg.JobsDir, "count": count, "bytes": size, "total_bytes": total})
+		return a.out.value(v)
 	}
-	for _, s := range job.States {
-		if count[s] > 0 {
-			a.out.result("%-11s %5d  %s", s, count[s], bytesText(size[s]))
-		}
+	for _, j := range v.Jobs {
+		a.out.result("%s  %-9s  %9s  %-11s  %s", j.ID, j.State, bytesText(j.Bytes), ago(j.CreatedAt), oneLine(j.Prompt, 50))
 	}
-	a.out.result("%-11s %5d  %s in %s", "all", len(jobs), bytesText(total), a.cfg.JobsDir)
-	return nil
-}
-
-func (a *app) cleanupList(jobs []job.Job) error {
-	type row struct {
-		ID    job.ID    `json:"id"`
-		State job.State `json:"state"`
-		Bytes int64     `json:"bytes"`
-	}
-	rows := []row{}
-	for _, j := range jobs {
-		r := row{j.ID, j.State, a.jobBytes(j.ID)}
-		rows = append(rows, r)
-		if !a.out.json {
-			a.out.result("%s  %-9s  %9s  %-11s  %s", j.ID, j.State, bytesText(r.Bytes), ago(j.CreatedAt), oneLine(j.Recipe.Prompt, 50))
-		}
-	}
-	if a.out.json {
-		return a.out.value(rows)
-	}
-	return nil
-}
-
-// jobBytes is what a job takes on disk.
-func (a *app) jobBytes(id job.ID) int64 {
-	var total int64
-	_ = filepath.WalkDir(filepath.Join(a.cfg.JobsDir, string(id)), func(_ string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() { // it may be removed meanwhile
-			if info, err := d.Info(); err == nil {
-				total += info.Size()
-			}
-		}
+	if !f.status {
 		return nil
-	})
-	return total
+	}
+	count := 0
+	for _, s := range v.States {
+		a.out.result("%-11s %5d  %s", s.State, s.Jobs, bytesText(s.Bytes))
+		count += s.Jobs
+	}
+	if v.Originals.Files > 0 {
+		a.out.result("%-11s %5d  %s in %s", "originals", v.Originals.Files, bytesText(v.Originals.Bytes), v.Originals.Folder)
+	}
+	a.out.result("%-11s %5d  %s in %s", "all", count, bytesText(v.Bytes), v.Folder)
+	if v.Earlier != nil {
+		a.out.result("%-11s %5d  %s of the program that came before; qie never changes them", "earlier", v.Earlier.Jobs, bytesText(v.Earlier.Bytes))
+	}
+	a.out.say("kept by themselves: the newest %s jobs, up to %s (QIE_KEEP_JOBS, QIE_KEEP_GB)", orAll(v.KeepJobs), orAny(v.KeepBytes))
+	return nil
+}
+
+func orAll(n int) string {
+	if n == 0 {
+		return "of all"
+	}
+	return fmt.Sprint(n)
+}
+
+func orAny(n int64) string {
+	if n == 0 {
+		return "any size"
+	}
+	return bytesText(n)
 }
 
 // confirm asks on a terminal; elsewhere --yes is needed.
@@ -201,7 +188,7 @@ func (a *app) confirm(yes bool, question string) error {
 	}
 	fmt.Fprintf(os.Stderr, "%s [y/N] ", question)
 	answer, _ := bufio.NewReader(os.Stdin).ReadString('\n')
-	if strings.ToLower(strings.TrimSpace(answer)) != "y" {
+	if word := strings.ToLower(strings.TrimSpace(answer)); word != "y" && word != "yes" {
 		return exit(exitFailed, fmt.Errorf("nothing was removed"))
 	}
 	return nil

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"net/http"
-	"os"
-	"os/exec"
 	"runtime"
 	"strings"
 
@@ -42,59 +40,6 @@ func (a *app) models() *cobra.Command {
 			})
 		},
 	}
-}
-
-func (a *app) config() *cobra.Command {
-	var origin bool
-	cmd := &cobra.Command{
-		Use: "config", Short: "Print the settings",
-		RunE: func(*cobra.Command, []string) error {
-			if a.out.json {
-				return a.out.value(a.cfg.Values)
-			}
-			for _, v := range a.cfg.Values {
-				if origin {
-					a.out.result("%s=%s  (%s)", v.Key, v.Value, v.From)
-					continue
-				}
-				a.out.result("%s=%s", v.Key, v.Value)
-			}
-			return nil
-		},
-	}
-	cmd.Flags().BoolVar(&origin, "show-origin", false, "also where each value came from")
-	return cmd
-}
-
-func (a *app) open() *cobra.Command {
-	return &cobra.Command{
-		Use: "open", Short: "Open the page of the running server",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			address := a.instance(cmd.Context())
-			if address == "" {
-				return notReady("qie does not run").WithHint("start it with ./start")
-			}
-			a.out.result("%s", address)
-			a.browse(address)
-			return nil
-		},
-	}
-}
-
-// browse opens the page where a person sits in front of a display. Elsewhere the printed address is enough.
-func (a *app) browse(address string) {
-	opener := "xdg-open"
-	if runtime.GOOS == "darwin" {
-		opener = "open"
-	} else if os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
-		return
-	}
-	cmd := exec.Command(opener, address)
-	if err := cmd.Start(); err != nil {
-		a.out.say("cannot open a browser (%v); open %s yourself", err, address)
-		return
-	}
-	go func() { _ = cmd.Wait() }()
 }
 
 func (a *app) version() *cobra.Command {

@@ -15,11 +15,11 @@ import (
 	"strconv"
 	"time"
 
-	"gopkg.in/natefinch/lumberjack.v2"
-
 	"qie/api"
 	"qie/pyruntime"
 	"qie/supervisor"
+	"qie/supervisor/config"
+	"qie/supervisor/folder"
 	"qie/supervisor/host"
 	"qie/supervisor/job"
 	"qie/supervisor/model"
@@ -34,12 +34,14 @@ const closeLimit = 30 * time.Second
 // local is a supervisor with its HTTP server in this process. `qie serve` is one, and so is a verb that finds no
 // running server.
 type local struct {
-	sup  *supervisor.Supervisor
-	http *http.Server
-	url  string
-	log  io.Closer
-	end  context.CancelFunc
-	done chan error
+	sup      *supervisor.Supervisor
+	settings *config.Live
+	input    *folder.Input
+	http     *http.Server
+	url      string
+	log      io.Closer
+	end      context.CancelFunc
+	done     chan error
 }
 
 // environment is the worker's Python environment as these settings want it.
@@ -80,17 +82,33 @@ func (a *app) modelDir(ctx context.Context) (string, error) {
 type serverOptions struct {
 	listener net.Listener
 	idle     bool // start no worker: only data is read or removed
+	serving  bool // it stays: what an earlier program left is taken over
+}
+
+// earlierJobs are the folders in which the program that came before kept its jobs: the one that is set, and its own.
+func (a *app) earlierJobs() []string {
+	dirs := []string{a.cfg.JobsDir}
+	if home := a.sources.HomeDir; home != "" {
+		if dir := filepath.Join(home, "qwen-image-editor", "jobs"); dir != filepath.Clean(a.cfg.JobsDir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
+}
+
+func upkeep(cfg config.Config) supervisor.Upkeep {
+	return supervisor.Upkeep{OutputFolder: cfg.OutputFolder, KeepJobs: cfg.KeepJobs, KeepBytes: cfg.KeepBytes}
 }
 
 func (a *app) startLocal(ctx context.Context, o serverOptions) (*local, error) {
 	if err := os.MkdirAll(filepath.Join(a.cfg.Home, "logs"), 0o700); err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
-	file := &lumberjack.Logger{Filename: filepath.Join(a.cfg.Home, "logs", "qie.log"), MaxSize: 10, MaxBackups: 3}
+	file := openLog(a.cfg.Home)
 	log := slog.New(slog.NewJSONHandler(file, nil))
 	cfg := supervisor.Config{
-		Home: a.cfg.Home, JobsDir: a.cfg.JobsDir, Version: version(), Device: a.cfg.Device, Host: a.cfg.Host, OutputFolder: a.cfg.OutputFolder,
-		ProvideModel: a.modelDir, Log: log,
+		Home: a.cfg.Home, JobsDir: a.cfg.JobsDir, Version: version(), Device: a.cfg.Device, Host: a.cfg.Host,
+		ProvideModel: a.modelDir, Log: log, Upkeep: upkeep(a.cfg), NoRetention: o.idle,
 		Worker: worker.Config{MemoryOverride: a.cfg.MemoryOverride, Limits: worker.Limits{Idle: a.cfg.IdleUnload}},
 		ProvideWorker: func(ctx context.Context, report func(string)) (supervisor.CommandFunc, error) {
 			if o.idle {
@@ -106,24 +124,33 @@ func (a *app) startLocal(ctx context.Context, o serverOptions) (*local, error) {
 			}, nil
 		},
 	}
+	if o.serving {
+		cfg.ImportFrom = a.earlierJobs()
+	}
 	sup, err := supervisor.Open(ctx, cfg)
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	l := &local{sup: sup, log: file, done: make(chan error, 1)}
+	// Requests and the watch outlive the signal: the server's own end closes them in order.
+	base, end := context.WithCancel(context.WithoutCancel(ctx))
+	l := &local{sup: sup, log: file, done: make(chan error, 1), end: end, settings: config.NewLive(a.sources, a.cfg)}
+	l.input = folder.OpenInput(base, log, func() {
+		sup.Tell(job.Notice{Code: "input_folder_changed", Message: "the pictures in the input folder changed"})
+	})
+	if !o.idle {
+		l.input.Watch(a.cfg.InputFolder)
+	}
 	port := o.listener.Addr().(*net.TCPAddr).Port
 	l.url = "http://" + net.JoinHostPort(urlHost(a.cfg.Host), strconv.Itoa(port))
 	if err := sup.Serving(l.url, port); err != nil {
 		return nil, errors.Join(err, l.close(context.WithoutCancel(ctx)))
 	}
 	handler := api.New(api.Config{
-		Supervisor: sup, Host: a.cfg.Host, Token: a.cfg.Token, Origins: a.cfg.Origins, Dist: web.Dist(),
-		InputFolder: a.cfg.InputFolder, OutputFolder: a.cfg.OutputFolder, Log: log, Version: version(),
+		Supervisor: sup, Host: a.cfg.Host, Token: a.cfg.Token, Dist: web.Dist(), Settings: l.settings, Input: l.input,
+		Log: log, Version: version(),
 		Doctor: func(ctx context.Context) any { return a.diagnose(ctx) },
 	})
-	// Requests outlive the signal: the server's own end closes them in order.
-	base, end := context.WithCancel(context.WithoutCancel(ctx))
-	l.end, l.http = end, api.NewServer(base, handler)
+	l.http = api.NewServer(base, handler)
 	go func() { l.done <- l.http.Serve(o.listener) }()
 	return l, nil
 }
@@ -141,8 +168,9 @@ func (l *local) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, closeLimit)
 	defer cancel()
 	var errs []error
+	l.end()
+	l.input.Wait()
 	if l.http != nil {
-		l.end()
 		short, cancelShort := context.WithTimeout(ctx, 2*time.Second)
 		if l.http.Shutdown(short) != nil {
 			errs = append(errs, l.http.Close())

@@ -39,7 +39,14 @@ func TestScripts(t *testing.T) {
 			env.Setenv("QIE_HOME", filepath.Join(env.WorkDir, "data"))
 			env.Setenv("PHOTOS", photos)
 			env.Setenv("HOME", env.WorkDir)
-			return nil
+			// For sessions that are not about pictures: a worker that starts at once.
+			fake := filepath.Join(env.WorkDir, "fake")
+			env.Setenv("FAKE_PYTHON", fake)
+			exe, err := os.Executable()
+			if err != nil {
+				return err
+			}
+			return st.PythonEnv(fake, exe, "", env.WorkDir)
 		},
 	})
 }

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -46,7 +46,7 @@ func (a *app) runServe(ctx context.Context, open bool) error {
 		}
 		return a.taken(ctx, err)
 	}
-	l, err := a.startLocal(ctx, serverOptions{listener: listener})
+	l, err := a.startLocal(ctx, serverOptions{listener: listener, serving: true})
 	if r := running(err); r != nil {
 		_ = listener.Close()
 		if r.URL == "" {
@@ -56,6 +56,9 @@ func (a *app) runServe(ctx context.Context, open bool) error {
 	}
 	if err != nil {
 		return errors.Join(err, listener.Close())
+	}
+	if err := trimLog(serviceLog(a.cfg.Home), serviceBytes); err != nil {
+		a.out.say("note: the service's log cannot be cut: %v", err)
 	}
 	a.welcome(ctx, l, open)
 	a.watchSettings(ctx, l)
@@ -78,10 +81,7 @@ func (a *app) welcome(ctx context.Context, l *local, open bool) {
 	if len(a.cfg.Origins) == 0 {
 		a.out.say("note: pages from other ports are refused; an old page needs QIE_ORIGINS=http://localhost:3000 (its own address)")
 	}
-	address := l.url
-	if a.cfg.Token != "" {
-		address += "/?token=" + url.QueryEscape(a.cfg.Token)
-	}
+	address := a.forPerson(l.url)
 	if a.out.json {
 		_ = a.out.value(map[string]any{"url": l.url, "pid": os.Getpid()})
 	} else {
@@ -89,10 +89,13 @@ func (a *app) welcome(ctx context.Context, l *local, open bool) {
 	}
 	a.out.say("data: %s; stop with Ctrl+C", a.cfg.Home)
 	go a.narrate(ctx, l.sup)
-	if open {
-		a.browse(address)
+	if open && !a.browse(a.withToken(l.url)) {
+		a.out.say("there is no browser to open here; open the address yourself")
 	}
 }
+
+// forPages are notices that only a page can do something with.
+var forPages = []string{"models_changed", "input_folder_changed"}
 
 // narrate tells in the terminal what the page tells in the browser: what is prepared, and when it is ready.
 func (a *app) narrate(ctx context.Context, sup *supervisor.Supervisor) {
@@ -112,7 +115,7 @@ func (a *app) narrate(ctx context.Context, sup *supervisor.Supervisor) {
 		for _, e := range events {
 			text := ""
 			switch {
-			case e.Type == event.TypeNotice && e.Notice != nil:
+			case e.Type == event.TypeNotice && e.Notice != nil && !slices.Contains(forPages, e.Notice.Code):
 				text = e.Notice.Message
 			case e.Type == event.TypeWorkerChanged && e.Worker != nil && e.Worker.Reason != "":
 				text = strings.Join(workerLines(*e.Worker), "\n")
@@ -138,7 +141,7 @@ func (a *app) alreadyRunning(_ context.Context, address string, open bool) error
 	}
 	a.out.result("qie already runs at %s", address)
 	if open {
-		a.browse(address)
+		a.browse(a.withToken(address))
 	}
 	return nil
 }

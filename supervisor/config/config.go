@@ -3,20 +3,14 @@
 package config
 
 import (
-	"bufio"
-	"bytes"
-	"errors"
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/pelletier/go-toml/v2"
 
 	"qie/supervisor/job"
 )
@@ -24,8 +18,18 @@ import (
 // Origin tells where a value came from.
 type Origin struct {
 	Key   string `json:"key"`
-	Value string `json:"value"`
-	From  string `json:"from"` // flag, environment, path of a file, or default
+	Value string `json:"value" doc:"secrets read (set)"`
+	From  string `json:"from" doc:"flag, environment, path of a file, or default"`
+	Line  int    `json:"line,omitempty" doc:"in that file, from 1"`
+	Note  string `json:"note,omitempty" doc:"for a setting of other programs: why it changes nothing here"`
+}
+
+// Place is where the value stands, for a person: a file with its line.
+func (o Origin) Place() string {
+	if o.Line == 0 {
+		return o.From
+	}
+	return fmt.Sprintf("%s line %d", o.From, o.Line)
 }
 
 // Config is every setting, understood.
@@ -42,11 +46,16 @@ type Config struct {
 	IdleUnload time.Duration
 	// MemoryOverride loads a model also when it needs nearly all memory.
 	MemoryOverride bool
+	// KeepJobs and KeepBytes are how much of ended jobs is kept; 0 is all.
+	KeepJobs  int
+	KeepBytes int64
 
 	// Notices explain what was understood in another way than written.
 	Notices []job.Notice
 	// Values lists each setting with its origin; secrets are masked.
 	Values []Origin
+
+	secrets []Origin // as written, to see that one changed
 }
 
 // Sources is where Load looks, all of it passed in so that tests need no process environment.
@@ -61,26 +70,32 @@ var defaults = map[string]string{
 	"QIE_HOME": "~/qwen-image-editor", "HF_HOME": "$QIE_HOME/huggingface_cache", "JOBS_DIR": "$QIE_HOME/jobs",
 	"HOST": "127.0.0.1", "PORT": "8000", "QIE_TOKEN": "", "QIE_ORIGINS": "", "QIE_MODEL": "", "QIE_DEVICE": "auto",
 	"HF_ENDPOINT": "", "HF_TOKEN": "", "INPUT_FOLDER": "", "OUTPUT_FOLDER": "",
-	"QIE_IDLE_UNLOAD": "10", "QIE_MEMORY_OVERRIDE": "0",
+	"QIE_IDLE_UNLOAD": "10", "QIE_MEMORY_OVERRIDE": "0", "QIE_KEEP_JOBS": "10000", "QIE_KEEP_GB": "20",
 }
 
-// aliases are the original program's names; known are its settings that qie has no use for.
+// aliases are the original program's names; noEffect are its settings that change nothing here, each with the reason,
+// and known are those that other parts of qie read by themselves.
 var (
-	aliases = map[string]string{"ALLOWED_ORIGINS": "QIE_ORIGINS"}
-	known   = []string{"TRANSFORMERS_CACHE", "HF_DATASETS_CACHE", "PYTORCH_CUDA_ALLOC_CONF", "REPLICATE_API_TOKEN",
-		"VITE_API_URL", "QIE_PYTHON_ENV"}
-	secret = []string{"QIE_TOKEN", "HF_TOKEN"}
+	aliases  = map[string]string{"ALLOWED_ORIGINS": "QIE_ORIGINS"}
+	noEffect = map[string]string{
+		"TRANSFORMERS_CACHE":  "no effect: models lie in HF_HOME",
+		"HF_DATASETS_CACHE":   "no effect: qie reads no data sets",
+		"REPLICATE_API_TOKEN": "no effect: nothing leaves this machine",
+		"RUNPOD_POD_ID":       "no effect: pages of other origins are named in QIE_ORIGINS",
+	}
+	known  = []string{"PYTORCH_CUDA_ALLOC_CONF", "VITE_API_URL", "QIE_PYTHON_ENV", "ENV"}
+	secret = []string{"QIE_TOKEN", "HF_TOKEN", "REPLICATE_API_TOKEN"}
 )
 
 // Load decides every setting. An error names the key, the value and where it stands.
 func Load(src Sources) (Config, error) {
 	l := loader{src: src, found: map[string]Origin{}}
 	for key, value := range src.Flags {
-		l.set(key, value, "flag")
+		l.set(Origin{Key: key, Value: value, From: "flag"})
 	}
 	for _, pair := range src.Env {
 		if key, value, ok := strings.Cut(pair, "="); ok && value != "" {
-			l.set(key, value, "environment")
+			l.set(Origin{Key: key, Value: value, From: "environment"})
 		}
 	}
 	if src.Checkout != "" {
@@ -107,15 +122,15 @@ type loader struct {
 }
 
 // set keeps the first value of a key: sources come in the order of precedence.
-func (l *loader) set(key, value, from string) {
-	if to, ok := aliases[key]; ok {
-		key = to
+func (l *loader) set(o Origin) {
+	if to, ok := aliases[o.Key]; ok {
+		o.Key = to
 	}
-	if _, ok := defaults[key]; !ok {
+	if _, ok := defaults[o.Key]; !ok && noEffect[o.Key] == "" {
 		return
 	}
-	if _, ok := l.found[key]; !ok {
-		l.found[key] = Origin{Key: key, Value: value, From: from}
+	if _, ok := l.found[o.Key]; !ok {
+		l.found[o.Key] = o
 	}
 }
 
@@ -124,67 +139,6 @@ func (l *loader) get(key string) Origin {
 		return o
 	}
 	return Origin{Key: key, Value: defaults[key], From: "default"}
-}
-
-func (l *loader) dotenv(path string) error {
-	data, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("read %s: %w", path, err)
-	}
-	scan := bufio.NewScanner(bytes.NewReader(data))
-	for n := 1; scan.Scan(); n++ {
-		line := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(scan.Text()), "export "))
-		if line == "" || line[0] == '#' {
-			continue
-		}
-		key, value, ok := strings.Cut(line, "=")
-		if !ok {
-			return fmt.Errorf("%s line %d: %q is not KEY=VALUE", path, n, line)
-		}
-		key, value = strings.TrimSpace(key), strings.TrimSpace(value)
-		if len(value) >= 2 && (value[0] == '"' || value[0] == '\'') && value[len(value)-1] == value[0] {
-			value = value[1 : len(value)-1]
-		} else if before, _, cut := strings.Cut(value, " #"); cut {
-			value = strings.TrimSpace(before)
-		}
-		if value != "" {
-			l.set(key, value, path)
-		}
-	}
-	return scan.Err()
-}
-
-// toml reads config.toml, whose keys are the environment's names in either case. An unknown key is an error: it is
-// qie's own file, so a key that it does not know is a mistake.
-func (l *loader) toml(path string) error {
-	data, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("read %s: %w", path, err)
-	}
-	var values map[string]any
-	if err := toml.Unmarshal(data, &values); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	for name, value := range values {
-		key := strings.ToUpper(name)
-		_, ok := defaults[key]
-		if _, alias := aliases[key]; !ok && !alias && !slices.Contains(known, key) {
-			return fmt.Errorf("%s: unknown setting %q", path, name)
-		}
-		switch v := value.(type) {
-		case string, int64:
-			l.set(key, fmt.Sprint(v), path)
-		default:
-			return fmt.Errorf("%s: %s has a value of a kind that is not understood", path, name)
-		}
-	}
-	return nil
 }
 
 // path expands ~ and $QIE_HOME and makes the path absolute.
@@ -198,11 +152,11 @@ func (l *loader) path(key, home string) (string, error) {
 		p = filepath.Join(l.src.HomeDir, p[1:])
 	}
 	if strings.HasPrefix(p, "~") {
-		return "", fmt.Errorf("%s=%q (%s): only ~/ is understood, not another user's folder", key, o.Value, o.From)
+		return "", fmt.Errorf("%s=%q (%s): only ~/ is understood, not another user's folder", key, o.Value, o.Place())
 	}
 	abs, err := filepath.Abs(p)
 	if err != nil {
-		return "", fmt.Errorf("%s=%q (%s): %w", key, o.Value, o.From, err)
+		return "", fmt.Errorf("%s=%q (%s): %w", key, o.Value, o.Place(), err)
 	}
 	return abs, nil
 }
@@ -219,7 +173,7 @@ func (l *loader) understand(home string) (Config, error) {
 	}
 	bad := func(key, want string) error {
 		o := l.get(key)
-		return fmt.Errorf("%s=%q (%s) is not understood: %s", key, o.Value, o.From, want)
+		return fmt.Errorf("%s=%q (%s) is not understood: %s", key, o.Value, o.Place(), want)
 	}
 	var err error
 	if c.Port, err = strconv.Atoi(l.get("PORT").Value); err != nil || c.Port < 0 || c.Port > 65535 {
@@ -239,10 +193,18 @@ func (l *loader) understand(home string) (Config, error) {
 	if c.MemoryOverride, err = strconv.ParseBool(l.get("QIE_MEMORY_OVERRIDE").Value); err != nil {
 		return Config{}, bad("QIE_MEMORY_OVERRIDE", "1 or 0")
 	}
+	if c.KeepJobs, err = strconv.Atoi(l.get("QIE_KEEP_JOBS").Value); err != nil || c.KeepJobs < 0 {
+		return Config{}, bad("QIE_KEEP_JOBS", "how many ended jobs are kept; 0 is all")
+	}
+	gigabytes, err := strconv.ParseFloat(l.get("QIE_KEEP_GB").Value, 64)
+	if err != nil || !(gigabytes >= 0 && gigabytes <= 1e9) {
+		return Config{}, bad("QIE_KEEP_GB", "gigabytes that ended jobs may take; 0 is no limit")
+	}
+	c.KeepBytes = int64(gigabytes * 1e9)
 	c.Token, c.Model = l.get("QIE_TOKEN").Value, l.get("QIE_MODEL").Value
 	c.HFEndpoint, c.HFToken = l.get("HF_ENDPOINT").Value, l.get("HF_TOKEN").Value
 	if c.Token != "" && len(c.Token) < 16 {
-		return Config{}, fmt.Errorf("QIE_TOKEN (%s) has %d characters, it needs at least 16", l.get("QIE_TOKEN").From, len(c.Token))
+		return Config{}, fmt.Errorf("QIE_TOKEN (%s) has %d characters, it needs at least 16", l.get("QIE_TOKEN").Place(), len(c.Token))
 	}
 	for o := range strings.SplitSeq(l.get("QIE_ORIGINS").Value, ",") {
 		if o = strings.TrimSuffix(strings.TrimSpace(o), "/"); o == "" {
@@ -264,11 +226,19 @@ func (l *loader) understand(home string) (Config, error) {
 		c.Host = "127.0.0.1"
 	}
 	for key := range defaults {
-		o := l.get(key)
-		if slices.Contains(secret, key) && o.Value != "" {
-			o.Value = "(set)"
+		c.Values = append(c.Values, l.get(key))
+	}
+	for key, why := range noEffect {
+		if o, ok := l.found[key]; ok {
+			o.Note = why
+			c.Values = append(c.Values, o)
 		}
-		c.Values = append(c.Values, o)
+	}
+	for i, o := range c.Values {
+		if slices.Contains(secret, o.Key) && o.Value != "" {
+			c.secrets = append(c.secrets, o)
+			c.Values[i].Value = "(set)"
+		}
 	}
 	slices.SortFunc(c.Values, func(a, b Origin) int { return strings.Compare(a.Key, b.Key) })
 	return c, nil

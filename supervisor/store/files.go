@@ -223,20 +223,6 @@ func (s *Store) RemoveFiles(id job.ID) error {
 	return nil
 }
 
-// Bytes sums the files of a job.
-func (s *Store) Bytes(id job.ID) int64 {
-	var total int64
-	_ = fs.WalkDir(s.root.FS(), string(id), func(_ string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() { // a file may be removed meanwhile
-			if info, err := d.Info(); err == nil {
-				total += info.Size()
-			}
-		}
-		return nil
-	})
-	return total
-}
-
 // sync makes the names in a folder durable. Without it a file that was synced may be gone after a power cut.
 func (s *Store) sync(dir string) error {
 	if failpoint.Off(GuardFolderSync) {

@@ -37,16 +37,17 @@ const (
 	pageSizeMax = 200
 )
 
-// Insert adds a queued job at the end of the queue. It is durable when Insert returns; Order is filled in.
+// Insert adds a job at the end of the queue, or one that ended long ago. It is durable when Insert returns; Order is
+// filled in.
 func (s *Store) Insert(ctx context.Context, row *Row) error {
 	return s.tx(ctx, "insert", func(tx *sql.Tx) error {
 		body, err := encode(row.Job)
 		if err != nil {
 			return err
 		}
-		err = tx.QueryRowContext(ctx, `INSERT INTO jobs (id, ord, state, prompt, body, seed, created_ms)
-			VALUES (?, (SELECT coalesce(max(ord), 0) + 1 FROM jobs), ?, ?, ?, ?, ?) RETURNING ord`,
-			row.Job.ID, row.Job.State, row.Job.Recipe.Prompt, body, row.Seed, millis(row.Job.CreatedAt)).Scan(&row.Order)
+		err = tx.QueryRowContext(ctx, `INSERT INTO jobs (id, ord, state, prompt, body, seed, created_ms, ended_ms)
+			VALUES (?, (SELECT coalesce(max(ord), 0) + 1 FROM jobs), ?, ?, ?, ?, ?, ?) RETURNING ord`,
+			row.Job.ID, row.Job.State, row.Job.Recipe.Prompt, body, row.Seed, millis(row.Job.CreatedAt), ended(row.Job)).Scan(&row.Order)
 		if err != nil {
 			return fmt.Errorf("insert job: %w", err)
 		}
@@ -68,13 +69,9 @@ func (s *Store) Record(ctx context.Context, row Row, attempt *Attempt) error {
 		if err != nil {
 			return err
 		}
-		var ended int64
-		if row.Job.FinishedAt != nil {
-			ended = millis(*row.Job.FinishedAt)
-		}
 		done, err := tx.ExecContext(ctx,
 			"UPDATE jobs SET ord = ?, state = ?, body = ?, deaths = ?, errors = ?, ended_ms = ? WHERE id = ?",
-			row.Order, row.Job.State, body, row.Deaths, row.Errors, ended, row.Job.ID)
+			row.Order, row.Job.State, body, row.Deaths, row.Errors, ended(row.Job), row.Job.ID)
 		if err != nil {
 			return fmt.Errorf("record job: %w", err)
 		}
@@ -97,6 +94,14 @@ func (s *Store) Record(ctx context.Context, row Row, attempt *Attempt) error {
 		}
 		return nil
 	})
+}
+
+// ended is when a job ended, in milliseconds; 0 while it has not.
+func ended(j job.Job) int64 {
+	if j.FinishedAt == nil {
+		return 0
+	}
+	return millis(*j.FinishedAt)
 }
 
 // Reorder gives waiting jobs new places, all of them or none.

@@ -49,7 +49,14 @@ func Script(script string) Option {
 func Home(dir string) Option { return func(c *supervisor.Config) { c.Home = dir } }
 
 // OutputFolder asks for a copy of every result.
-func OutputFolder(dir string) Option { return func(c *supervisor.Config) { c.OutputFolder = dir } }
+func OutputFolder(dir string) Option {
+	return func(c *supervisor.Config) { c.Upkeep.OutputFolder = dir }
+}
+
+// Keep bounds the jobs that have ended; 0 is no limit.
+func Keep(jobs int, bytes int64) Option {
+	return func(c *supervisor.Config) { c.Upkeep.KeepJobs, c.Upkeep.KeepBytes = jobs, bytes }
+}
 
 // Model uses another model directory.
 func Model(dir string) Option {

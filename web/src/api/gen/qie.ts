@@ -6,6 +6,49 @@
  * OpenAPI spec version: 1
  */
 import { request } from '../request';
+export interface RemovedJob {
+  bytes: number;
+  id: string;
+  prompt: string;
+  state: string;
+}
+
+export interface CleanupReport {
+  /** of all files that went, to the byte */
+  bytes: number;
+  dry_run: boolean;
+  jobs: RemovedJob[];
+  /** files of untouched uploads that went */
+  originals: number;
+}
+
+export type CleanupRequestState = typeof CleanupRequestState[keyof typeof CleanupRequestState];
+
+
+export const CleanupRequestState = {
+  succeeded: 'succeeded',
+  failed: 'failed',
+  canceled: 'canceled',
+} as const;
+
+export interface CleanupRequest {
+  /** every job that has ended */
+  all?: boolean;
+  /** only tell */
+  dry_run?: boolean;
+  /**
+     * jobs that ended more than this many hours ago
+     * @minimum 0
+     * @maximum 1000000
+     */
+  hours?: number;
+  /** @maxLength 64 */
+  job?: string;
+  /** also the untouched uploads; else they are kept */
+  originals?: boolean;
+  state?: CleanupRequestState;
+}
+
 export interface Crash {
   cause: string;
   code: string;
@@ -20,6 +63,11 @@ export interface CrashList {
   crashes: Crash[];
 }
 
+export interface EarlierUsage {
+  bytes: number;
+  jobs: number;
+}
+
 export interface Failure {
   code: string;
   /** what qie did about it */
@@ -30,6 +78,12 @@ export interface Failure {
   message: string;
   /** name of the crash report, for /api/v1/crashes/{name} */
   report?: string;
+}
+
+export interface FolderUsage {
+  bytes: number;
+  files: number;
+  folder: string;
 }
 
 export interface Gauges {
@@ -362,6 +416,57 @@ export interface Readiness {
   reasons: Notice[];
 }
 
+export interface Setting {
+  /** flag, environment, path of a file, or default */
+  from: string;
+  key: string;
+  /** in that file, from 1 */
+  line?: number;
+  /** a change takes effect while qie runs; else at its next start */
+  live: boolean;
+  /** what is written now and takes effect at the next start */
+  next?: string;
+  /** for a setting of other programs: why it changes nothing here */
+  note?: string;
+  /** secrets read (set) */
+  value: string;
+}
+
+export interface StateUsage {
+  bytes: number;
+  jobs: number;
+  state: string;
+}
+
+export interface StoredUsage {
+  bytes: number;
+  created_at: string;
+  id: string;
+  prompt: string;
+  state: string;
+}
+
+export interface Storage {
+  /** of all jobs and kept originals */
+  bytes: number;
+  /** jobs of the program that came before, in the same folder; qie never changes them */
+  earlier?: EarlierUsage;
+  folder: string;
+  /**
+     * newest first; only when asked for
+     * @nullable
+     */
+  jobs?: StoredUsage[] | null;
+  /** bytes that ended jobs may take; 0 is no limit */
+  keep_bytes: number;
+  /** ended jobs that are kept; 0 is all */
+  keep_jobs: number;
+  /** untouched uploads of removed jobs */
+  originals: FolderUsage;
+  /** those that have jobs */
+  states: StateUsage[];
+}
+
 export interface System {
   /** jobs that the worker holds */
   active: number;
@@ -386,6 +491,12 @@ export interface System {
   url?: string;
   version: string;
   worker: Worker;
+}
+
+export interface View {
+  /** why what is written now is not used, with file and line; the settings before stay in force */
+  problem?: string;
+  settings: Setting[];
 }
 
 export type ListJobsParams = {
@@ -436,6 +547,51 @@ export type LiveParams = {
 epoch?: string;
 seq?: number;
 };
+
+export type GetStorageParams = {
+/**
+ * also every job with its size
+ */
+each?: boolean;
+};
+
+export const getCleanupUrl = () => {
+
+
+
+
+  return `/api/v1/cleanup`
+}
+
+/**
+ * @summary Remove ended jobs, or tell what would go
+ */
+export const cleanup = async (cleanupRequest: CleanupRequest, options?: Parameters<typeof request>[1]): Promise<CleanupReport> => {
+
+    const getHeaders = (h?: NonNullable<RequestInit['headers']>): Record<string, string | readonly string[]> => {
+    if (!h) return {};
+    if (h instanceof Headers) return Object.fromEntries(h.entries());
+    if (Symbol.iterator in h) {
+      return Object.fromEntries(
+        Array.from(h as Iterable<Iterable<string>>, (entry) => Array.from(entry) as [string, string]),
+      );
+    }
+    const headers: Record<string, string | readonly string[]> = {};
+    for (const [name, value] of Object.entries<string | readonly string[] | undefined>(h)) {
+      if (value !== undefined) headers[name] = value;
+    }
+    return headers;
+  };
+return request<CleanupReport>(getCleanupUrl(),
+  {
+    ...options,
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', ...getHeaders(options?.headers) },
+    body: JSON.stringify(cleanupRequest)
+  }
+);}
+
+
 
 export const getListCrashesUrl = () => {
 
@@ -968,6 +1124,30 @@ export const resumeQueue = async ( options?: Parameters<typeof request>[1]): Pro
 
 
 
+export const getGetSettingsUrl = () => {
+
+
+
+
+  return `/api/v1/settings`
+}
+
+/**
+ * @summary Settings in force, and where each came from
+ */
+export const getSettings = async ( options?: Parameters<typeof request>[1]): Promise<View> => {
+
+  return request<View>(getGetSettingsUrl(),
+  {
+    ...options,
+    method: 'GET'
+
+
+  }
+);}
+
+
+
 export const getGetStateUrl = () => {
 
 
@@ -982,6 +1162,37 @@ export const getGetStateUrl = () => {
 export const getState = async ( options?: Parameters<typeof request>[1]): Promise<State> => {
 
   return request<State>(getGetStateUrl(),
+  {
+    ...options,
+    method: 'GET'
+
+
+  }
+);}
+
+
+
+export const getGetStorageUrl = (params?: GetStorageParams,) => {
+  const normalizedParams = new URLSearchParams();
+
+  Object.entries(params || {}).forEach(([key, value]) => {
+
+    if (value !== undefined) {
+      normalizedParams.append(key, value === null ? 'null' : String(value))
+    }
+  });
+
+  const stringifiedParams = normalizedParams.toString();
+
+  return stringifiedParams.length > 0 ? `/api/v1/storage?${stringifiedParams}` : `/api/v1/storage`
+}
+
+/**
+ * @summary What jobs take on the disk
+ */
+export const getStorage = async (params?: GetStorageParams, options?: Parameters<typeof request>[1]): Promise<Storage> => {
+
+  return request<Storage>(getGetStorageUrl(params),
   {
     ...options,
     method: 'GET'

@@ -12,6 +12,7 @@ import { Button } from "../../ui/button"
 import { Dialog } from "../../ui/dialog"
 import { FailureWords, ReportLink } from "../../ui/failure-words"
 import { findingsOf } from "./findings"
+import { Settings, StorageLine } from "./settings"
 import { useCountdown, words } from "./worker-line"
 
 /** What a person may know of program and machine; every number is measured. */
@@ -57,9 +58,11 @@ function Facts() {
             : bytes(gauges.disk_free_bytes)}
         </Row>
         {system.data && <Row name={t("system.folder")}><code className="font-mono text-xs break-all">{system.data.data_folder}</code></Row>}
+        <Row name={t("storage.title")}><StorageLine /></Row>
         <Row name={t("system.docs")}><a href="/docs" className="text-accent underline">{t("system.docs.link")}</a></Row>
       </dl>
       <Doctor />
+      <Settings />
       <div className="flex flex-wrap gap-2">
         <Button icon="retry" disabled={busy} onClick={() => void startWorker()}>{t("worker.restart")}</Button>
         <Button icon="chip" disabled={worker.state !== "warm"} onClick={() => void freeWorker()}>{t("worker.unload")}</Button>

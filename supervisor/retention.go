@@ -1,0 +1,116 @@
+package supervisor
+
+import (
+	"fmt"
+	"time"
+
+	"qie/supervisor/folder"
+	"qie/supervisor/job"
+)
+
+// SetUpkeep changes what may change while the supervisor runs.
+func (s *Supervisor) SetUpkeep(u Upkeep) {
+	s.upkeep.Store(&u)
+	if u.OutputFolder != "" {
+		folder.Sweep(u.OutputFolder)
+	}
+	s.tidy()
+}
+
+// tidy wakes the retention; it waits for nothing.
+func (s *Supervisor) tidy() {
+	select {
+	case s.tidied <- struct{}{}:
+	default:
+	}
+}
+
+// past is an ended job with what it takes.
+type past struct {
+	id    job.ID
+	ended time.Time
+	bytes int64
+}
+
+// excess gives the jobs that are more than is kept, of a list with the oldest first. The newest always stays: a person
+// may be looking at it.
+func excess(list []past, u Upkeep) []job.ID {
+	var total int64
+	for _, p := range list {
+		total += p.bytes
+	}
+	var ids []job.ID
+	for i, p := range list {
+		left := len(list) - i
+		many := u.KeepJobs > 0 && left > u.KeepJobs
+		large := u.KeepBytes > 0 && total > u.KeepBytes
+		if left == 1 || !many && !large {
+			break
+		}
+		ids = append(ids, p.id)
+		total -= p.bytes
+	}
+	return ids
+}
+
+// retention removes the oldest ended jobs when there are more than the settings keep. Originals stay.
+func (s *Supervisor) retention() {
+	defer s.parts.Done()
+	known, removed := map[job.ID]past{}, 0
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-s.tidied:
+		}
+		u := *s.upkeep.Load()
+		if s.cfg.NoRetention || u.KeepJobs == 0 && u.KeepBytes == 0 {
+			continue
+		}
+		n, err := s.retain(u, known)
+		if err != nil && s.ctx.Err() == nil {
+			s.log.Warn("remove the oldest jobs", "err", err)
+		}
+		if removed += n; n > 0 {
+			s.log.Info("the oldest jobs were removed", "count", n)
+			s.Notice(job.Notice{Code: "retention", Message: fmt.Sprintf("%d of the oldest jobs were removed, because QIE_KEEP_JOBS "+
+				"is %d and QIE_KEEP_GB is %g; their original photos are kept", removed, u.KeepJobs, float64(u.KeepBytes)/1e9)})
+		}
+	}
+}
+
+// retain does it once. known remembers sizes: what has ended does not change, unless it is tried again.
+func (s *Supervisor) retain(u Upkeep, known map[job.ID]past) (removed int, err error) {
+	endings, err := s.store.Endings(s.ctx)
+	if err != nil {
+		return 0, err
+	}
+	list := make([]past, 0, len(endings))
+	fresh := map[job.ID]past{}
+	for _, e := range endings {
+		p, ok := known[e.ID]
+		if !ok || !p.ended.Equal(e.Ended) {
+			p = past{e.ID, e.Ended, s.store.Bytes(e.ID)}
+		}
+		fresh[e.ID] = p
+		list = append(list, p)
+	}
+	clear(known)
+	for id, p := range fresh {
+		known[id] = p
+	}
+	kept := map[string]bool{}
+	for _, id := range excess(list, u) {
+		row, err := s.store.Row(s.ctx, id)
+		if err == nil {
+			_, _, err = s.cleanupJob(s.ctx, row.Job, CleanupQuery{}, kept)
+		}
+		switch {
+		case err == nil:
+			removed++
+		case !gone(err):
+			return removed, err
+		}
+	}
+	return removed, nil
+}
