@@ -16,6 +16,7 @@ import (
 	"syscall"
 
 	"qie/supervisor/catalog"
+	"qie/supervisor/failpoint"
 )
 
 // The folders of one repository in a Hugging Face cache, and ours beside them. Nothing partial is ever in blobs.
@@ -152,6 +153,7 @@ func (d *Downloader) link(m Manifest) error {
 			return err
 		}
 	}
+	failpoint.At("download: before model_index")
 	for _, f := range last {
 		if err := d.linkFile(m, f); err != nil {
 			return err

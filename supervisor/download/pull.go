@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"qie/supervisor/catalog"
+	"qie/supervisor/failpoint"
 )
 
 // pull is one entry on its way.
@@ -61,6 +62,7 @@ func (d *Downloader) Pull(ctx context.Context, e catalog.Entry, report func(Prog
 			return m, err
 		}
 	}
+	failpoint.At("download: before link")
 	if err := d.link(m); err != nil {
 		return m, err
 	}
@@ -79,6 +81,7 @@ func (p *pull) look(ctx context.Context) ([]catalog.File, error) {
 		}
 		seen[f.Blob()] = true
 		if p.d.hashed(p.manifest.Repository, f) {
+			p.discard(f) // what a kill behind the last rename left
 			p.verified(f.Size)
 			continue
 		}
@@ -96,6 +99,7 @@ func (p *pull) look(ctx context.Context) ([]catalog.File, error) {
 		if err := p.d.remember(p.manifest.Repository, f); err != nil {
 			return nil, err
 		}
+		p.discard(f)
 		p.verified(f.Size)
 	}
 	slices.SortStableFunc(missing, func(a, b catalog.File) int {
