@@ -104,8 +104,8 @@ func (s *Supervisor) Catalogue() []Fetchable {
 				}
 			}
 		}
-		if one, ok := s.pulls.get(e.ID); ok && !f.Complete {
-			f.Progress = one.progress
+		if one, ok := s.pulls.get(e.ID); ok && (!f.Complete || one.cancel != nil) {
+			f.Progress, f.Complete = one.progress, false // it is when it is in its place
 		}
 		list = append(list, f)
 	}
@@ -212,7 +212,11 @@ func (s *Supervisor) fetch(ctx context.Context, e catalog.Entry, one *onePull) e
 	if base.Kind != catalog.Full {
 		return nil
 	}
-	return s.install(base, m)
+	if err := s.install(base, m); err != nil {
+		return err
+	}
+	s.lookAtModels()
+	return nil
 }
 
 // install makes the model's directory in the models folder: links to the files in the cache, the LoRAs that are here,
