@@ -117,6 +117,8 @@ func (s *Supervisor) Catalogue() []Fetchable {
 func (s *Supervisor) Pull(ctx context.Context, id string) (event.ModelProgress, error) {
 	e, ok := catalog.Find(id)
 	switch {
+	case !ok && slices.ContainsFunc(s.Models(), func(m model.Spec) bool { return m.ID == id }): // the demo, or a person's own
+		return event.ModelProgress{ID: id, State: string(download.StateComplete)}, nil
 	case !ok:
 		return event.ModelProgress{}, job.Errorf(job.CodeUnknownModel, "qie knows no model %q to fetch", id).WithHint("see: qie list")
 	case s.cfg.Downloads == nil:
@@ -331,7 +333,9 @@ func (s *Supervisor) RemoveModel(ctx context.Context, id string) (int64, error) 
 	}
 	var refused error
 	err = s.ask(ctx, func() { // nothing starts meanwhile
-		if selected := s.Model().ID; selected == e.ID || selected == e.Base {
+		// A verb without a server only looks: it serves nothing.
+		serves := s.cfg.ResumeDownloads || s.worker.Load() != nil
+		if selected := s.Model().ID; serves && (selected == e.ID || selected == e.Base) {
 			refused = job.Errorf(job.CodeConflict, "%s is in use: it is the model that is served", e.Name).WithHint("start qie with QIE_MODEL=demo first")
 			return
 		}

@@ -20,6 +20,7 @@ import (
 	"qie/api"
 	"qie/pyruntime"
 	"qie/supervisor"
+	"qie/supervisor/download"
 	"qie/supervisor/host"
 	"qie/supervisor/job"
 	"qie/supervisor/model"
@@ -37,6 +38,7 @@ type local struct {
 	sup  *supervisor.Supervisor
 	http *http.Server
 	url  string
+	hub  *download.Downloader
 	log  io.Closer
 	end  context.CancelFunc
 	done chan error
@@ -69,7 +71,7 @@ func exists(path string) bool {
 // modelDir makes the selected model available: the one that QIE_MODEL names, else a complete one that is here already
 // and fits, else the demo.
 func (a *app) modelDir(ctx context.Context) (string, error) {
-	dir, err := model.Select(a.cfg.Model, a.cfg.Home, a.cfg.HFHome, host.Read(ctx, a.cfg.Home).MemoryTotal)
+	dir, err := model.Select(a.cfg.Model, a.cfg.Home, a.cfg.HubCache, host.Read(ctx, a.cfg.Home).MemoryTotal)
 	if err != nil || dir != "" {
 		return dir, err
 	}
@@ -80,6 +82,7 @@ func (a *app) modelDir(ctx context.Context) (string, error) {
 type serverOptions struct {
 	listener net.Listener
 	idle     bool // start no worker: only data is read or removed
+	serving  bool // it stays: what it was fetching goes on
 }
 
 func (a *app) startLocal(ctx context.Context, o serverOptions) (*local, error) {
@@ -88,7 +91,12 @@ func (a *app) startLocal(ctx context.Context, o serverOptions) (*local, error) {
 	}
 	file := &lumberjack.Logger{Filename: filepath.Join(a.cfg.Home, "logs", "qie.log"), MaxSize: 10, MaxBackups: 3}
 	log := slog.New(slog.NewJSONHandler(file, nil))
+	hub, err := a.hub()
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
 	cfg := supervisor.Config{
+		Downloads: hub, ResumeDownloads: o.serving,
 		Home: a.cfg.Home, JobsDir: a.cfg.JobsDir, Version: version(), Device: a.cfg.Device, Host: a.cfg.Host, OutputFolder: a.cfg.OutputFolder,
 		ProvideModel: a.modelDir, Log: log,
 		Worker: worker.Config{MemoryOverride: a.cfg.MemoryOverride, Limits: worker.Limits{Idle: a.cfg.IdleUnload}},
@@ -108,9 +116,10 @@ func (a *app) startLocal(ctx context.Context, o serverOptions) (*local, error) {
 	}
 	sup, err := supervisor.Open(ctx, cfg)
 	if err != nil {
+		hub.Close()
 		return nil, errors.Join(err, file.Close())
 	}
-	l := &local{sup: sup, log: file, done: make(chan error, 1)}
+	l := &local{sup: sup, hub: hub, log: file, done: make(chan error, 1)}
 	port := o.listener.Addr().(*net.TCPAddr).Port
 	l.url = "http://" + net.JoinHostPort(urlHost(a.cfg.Host), strconv.Itoa(port))
 	if err := sup.Serving(l.url, port); err != nil {
@@ -149,7 +158,9 @@ func (l *local) close(ctx context.Context) error {
 		}
 		cancelShort()
 	}
-	errs = append(errs, l.sup.Close(ctx), l.log.Close())
+	errs = append(errs, l.sup.Close(ctx))
+	l.hub.Close()
+	errs = append(errs, l.log.Close())
 	return errors.Join(errs...)
 }
 

@@ -45,7 +45,7 @@ func (a *app) runServe(ctx context.Context, open bool) error {
 		}
 		return a.taken(ctx, err)
 	}
-	l, err := a.startLocal(ctx, serverOptions{listener: listener})
+	l, err := a.startLocal(ctx, serverOptions{listener: listener, serving: true})
 	if r := running(err); r != nil {
 		_ = listener.Close()
 		if r.URL == "" {

@@ -135,3 +135,35 @@ func (p *pull) copyOf(ctx context.Context, from, to string) error {
 	}
 	return diskError(errors.Join(err, dst.Close()))
 }
+
+// Adopt takes what is found of an entry in the Also folders, and fetches nothing but the list of its files. It gives how
+// many bytes were taken.
+func (d *Downloader) Adopt(ctx context.Context, e catalog.Entry, report func(Progress)) (int64, error) {
+	p := &pull{d: d, report: report, total: e.Bytes, others: newOthers(d)}
+	p.tell(StateListing, "")
+	m, err := d.resolve(ctx, e, func(why string) { p.tell(StateWaiting, why) })
+	if err != nil {
+		return 0, err
+	}
+	p.manifest, p.total = m, m.Bytes()
+	missing, err := p.look(ctx)
+	if err != nil {
+		return 0, err
+	}
+	var taken int64
+	for _, f := range missing {
+		unlock, err := d.lock(ctx, m.Repository, f.Blob(), func() { p.tell(StateWaiting, "another program fetches this file") })
+		if err != nil {
+			return taken, err
+		}
+		ok, err := p.adopt(ctx, f)
+		unlock()
+		if err != nil {
+			return taken, err
+		}
+		if ok {
+			taken += f.Size
+		}
+	}
+	return taken, nil
+}
