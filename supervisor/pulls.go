@@ -335,12 +335,13 @@ func (s *Supervisor) RemoveModel(ctx context.Context, id string) (int64, error) 
 	err = s.ask(ctx, func() { // nothing starts meanwhile
 		// A verb without a server only looks: it serves nothing.
 		serves := s.cfg.ResumeDownloads || s.worker.Load() != nil
-		if selected := s.Model().ID; serves && (selected == e.ID || selected == e.Base) {
+		uses := func(id string) bool { return id != "" && (id == e.ID || id == e.Base) }
+		if serves && uses(s.Model().ID) {
 			refused = job.Errorf(job.CodeConflict, "%s is in use: it is the model that is served", e.Name).WithHint("start qie with QIE_MODEL=demo first")
 			return
 		}
 		for _, row := range s.rows {
-			if row.Job.State.Active() && (row.model == e.ID || row.model == e.Base) {
+			if row.Job.State.Active() && uses(row.model) {
 				refused = job.Errorf(job.CodeConflict, "%s is in use by job %s", e.Name, row.Job.ID).WithHint("wait for it, or cancel it")
 				return
 			}

@@ -19,7 +19,7 @@ const usage = `usage: go run ./cmd/dev COMMAND
   fresh            in a fresh clone what README says, killed after each step of the set-up
   demo-eval        the demo model on held-out photos and sentences, in pictures and in words
   bench            the figures of README, with the machine that they were measured on
-  soak             the real program with the fake worker: --kills 500 --seed N, or --jobs 10000
+  soak             the real program with the fake worker: --kills 500 --seed N, --jobs 10000, or --pulls 200
   samples          the before-and-after pictures of the first screen, made by the demo model; after every change of it`
 
 func main() {

@@ -51,6 +51,7 @@ func soak(ctx context.Context, args []string) error {
 	kills := f.Int("kills", 500, "how often something is killed")
 	seed := f.Uint64("seed", uint64(time.Now().UnixNano()), "of the random choices")
 	jobs := f.Int("jobs", 0, "instead of kills: so many jobs in a row, watching memory, goroutines and descriptors")
+	pulls := f.Int("pulls", 0, "instead of kills: so many kills of one download of 1 GB")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -59,8 +60,11 @@ func soak(ctx context.Context, args []string) error {
 		return err
 	}
 	defer s.close()
-	if *jobs > 0 {
+	switch {
+	case *jobs > 0:
 		return s.longRun(ctx, *jobs)
+	case *pulls > 0:
+		return s.pulls(ctx, *pulls)
 	}
 	return s.run(ctx, *kills)
 }
@@ -92,6 +96,8 @@ type soaker struct {
 	counts map[string]int
 	watch  sync.WaitGroup
 	worst  time.Duration // that a worker outlived its supervisor
+
+	pulledHave int64 // bytes that the journal of the download names
 }
 
 // newSoak builds the program as setup.sh does, and lays the fake worker in its Python environment.

@@ -13,17 +13,17 @@ import { findingsOf } from "./findings"
 import { useCountdown, words } from "./worker-line"
 
 /** What a person may know of program and machine; every number is measured. */
-export function SystemPanel() {
+export function SystemPanel({ children }: { children?: ReactNode }) {
   const locked = useStatus((s) => s.locked)
   const open = useUi((ui) => ui.panel === "system") && !locked
   return (
     <Dialog open={open} onClose={() => useUi.setState({ panel: null })} title={t("system.title")}>
-      {open && <Facts />}
+      {open && <Facts>{children}</Facts>}
     </Dialog>
   )
 }
 
-function Facts() {
+function Facts({ children }: { children: ReactNode }) {
   const board = useBoard((b) => b)
   const system = useQuery({ queryKey: ["system"], queryFn: ({ signal }) => getSystem({ signal }), staleTime: 0 })
   const left = useCountdown(board?.worker ?? null)
@@ -56,6 +56,7 @@ function Facts() {
         {system.data && <Row name={t("system.folder")}><code className="font-mono text-xs break-all">{system.data.data_folder}</code></Row>}
         <Row name={t("system.docs")}><a href="/docs" className="text-accent underline">{t("system.docs.link")}</a></Row>
       </dl>
+      {children}
       <Doctor />
       <div className="flex flex-wrap gap-2">
         <Button icon="retry" disabled={busy} onClick={() => void startWorker()}>{t("worker.restart")}</Button>
