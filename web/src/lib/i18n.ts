@@ -218,6 +218,7 @@ const en = {
 
   "model.full": "The full model",
   "model.catalogue": "Models to fetch",
+  "model.more": "{n} more",
   "model.offer": "What serves now is a miniature. The full model ({licence}) is fetched once; you can work meanwhile.",
   "model.terms": "{licence} · {fit}",
   "model.get": "Get",

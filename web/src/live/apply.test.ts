@@ -22,6 +22,10 @@ const progress = (seq: number): Live => ({
   type: "job.progress", epoch: "boot-1", seq, progress: { job: "a", attempt: 1, phase: "denoise", step: 1, steps: 4, percent: 30 },
 })
 
+const told = (seq: number, id: string, done: number): Live => ({
+  type: "model.progress", epoch: "boot-1", seq, model: { id, state: "downloading", bytes_done: done, bytes_total: 9, bytes_per_s: 0 },
+})
+
 function at(s = state()): Position {
   const { position } = apply(null, frame(s))
   if (!position) throw new Error("no position after a state frame")
@@ -30,9 +34,6 @@ function at(s = state()): Position {
 
 describe("apply", () => {
   test("a download takes the place of what was known of it", () => {
-    const told = (seq: number, id: string, done: number): Live => ({
-      type: "model.progress", epoch: "boot-1", seq, model: { id, state: "downloading", bytes_done: done, bytes_total: 9, bytes_per_s: 0 },
-    })
     let now = at()
     for (const e of [told(11, "a", 1), told(12, "b", 2), told(13, "a", 3)]) {
       const { position } = apply(now, e)

@@ -11,7 +11,7 @@ export function useProgress(entry: CatalogueEntry): ModelProgress {
 }
 
 /** A download with its bar, its words, and the one thing that can be done with it. */
-export function DownloadLine({ entry }: { entry: CatalogueEntry }) {
+export function DownloadLine({ entry, note }: { entry: CatalogueEntry; note?: string }) {
   const p = useProgress(entry)
   const begun = p.state !== "absent"
   return (
@@ -19,9 +19,13 @@ export function DownloadLine({ entry }: { entry: CatalogueEntry }) {
       <span className="min-w-40 flex-1">
         <span className="block">{entry.name}</span>
         <span className={`block text-xs tabular-nums ${p.state === "failed" ? "text-bad" : "text-muted"}`} role="status">{downloadWords(p)}</span>
+        {note && <span className="block text-xs text-muted">{note}</span>}
         {p.error?.hint && <span className="block text-xs text-muted">{p.error.hint}</span>}
         {begun && p.state !== "complete" && (
-          <progress className="mt-1 block h-1 w-full accent-accent" max={100} value={share(p)} aria-label={t("model.progress", { name: entry.name })} />
+          <span role="progressbar" aria-label={t("model.progress", { name: entry.name })} aria-valuemin={0} aria-valuemax={100} aria-valuenow={share(p)}
+            className="mt-1 block h-1 overflow-hidden rounded-full bg-line">
+            <span className="block h-full bg-accent" style={{ width: `${share(p)}%` }} />
+          </span>
         )}
       </span>
       {runs(p) && <Button icon="stop" onClick={() => void pauseFetch(entry.id)}>{t("model.pause")}</Button>}

@@ -21,8 +21,7 @@ function Card({ entry }: { entry: CatalogueEntry }) {
   return (
     <aside aria-label={t("model.full")} data-testid="get-model" className="flex items-center gap-3 border-b border-line bg-sunken px-4 py-2">
       <Icon name="chip" className="size-4" />
-      <DownloadLine entry={entry} />
-      {p.state === "absent" && <p className="max-w-80 text-xs text-muted max-md:hidden">{t("model.offer", { licence: entry.licence })}</p>}
+      <DownloadLine entry={entry} note={p.state === "absent" ? t("model.offer", { licence: entry.licence }) : ""} />
       <IconButton icon="close" label={t("model.hide")} onClick={() => setHidden(true)} />
     </aside>
   )
