@@ -132,3 +132,83 @@ func TestPull_TwoPrograms(t *testing.T) {
 		t.Errorf("%d bytes were sent for %d", sent, 24<<20)
 	}
 }
+
+// Hugging Face's own client and qie share a cache: while it holds a file, qie waits for it, and what qie has fetched it
+// finds, offline and without a warning.
+func TestPull_SharesTheCacheWithTheHubsOwnClient(t *testing.T) {
+	python := filepath.Join(os.Getenv("QIE_PYTHON_ENV"), "bin", "python")
+	if _, err := os.Stat(python); err != nil {
+		t.Fatalf("QIE_PYTHON_ENV names no Python environment; ./setup.sh --test makes one and sets it: %v", err)
+	}
+	hub := fakeHub(t)
+	home, env := newHome(t, "")
+	cache := filepath.Join(filepath.Dir(home), "cache")
+	env = append(env, "HF_ENDPOINT="+hub.URL, "HF_HOME=", "HF_HUB_CACHE="+cache, "NO_PROXY=*")
+	blob := hub.Hash("lightx2v/Qwen-Image-Lightning", "Qwen-Image-Edit-Lightning-4steps-V1.0-bf16.safetensors")
+	client := func(script string, args ...string) *exec.Cmd {
+		cmd := exec.Command(python, append([]string{"-c", script}, args...)...)
+		cmd.Env = append(os.Environ(), "HF_HUB_OFFLINE=1", "HF_HOME="+filepath.Dir(home))
+		cmd.Stderr = os.Stderr
+		return cmd
+	}
+	locks := filepath.Join(cache, ".locks", "models--lightx2v--Qwen-Image-Lightning")
+	if err := os.MkdirAll(locks, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	holder := client(`
+import sys
+from huggingface_hub.utils import WeakFileLock
+with WeakFileLock(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+`, filepath.Join(locks, blob+".lock"))
+	release, err := holder.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := holder.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := holder.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 16)); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, home, env, "--json", "pull", "lightning-edit-4")
+	waited := false
+	for lines := json.NewDecoder(p.stdout); ; {
+		var line struct{ State, Why string }
+		if err := lines.Decode(&line); err != nil {
+			t.Fatalf("%v: %s", err, p.stderr.String())
+		}
+		if line.Why == "another program fetches this file" && !waited {
+			if waited = true; hub.Sent() != 0 {
+				t.Error("something was fetched under the client's lock")
+			}
+			if err := release.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if line.State == "complete" {
+			break
+		}
+	}
+	if code := p.end(t); code != 0 || !waited {
+		t.Fatalf("exit %d, waited %v", code, waited)
+	}
+	if err := holder.Wait(); err != nil {
+		t.Error(err)
+	}
+	found, err := client(`
+import sys
+from huggingface_hub import scan_cache_dir, snapshot_download
+print(snapshot_download("lightx2v/Qwen-Image-Lightning", local_files_only=True, cache_dir=sys.argv[1]))
+print(scan_cache_dir(sys.argv[1]).warnings)
+`, cache).Output()
+	want := filepath.Join(cache, "models--lightx2v--Qwen-Image-Lightning", "snapshots", downloadtest.Commit) + "\n[]\n"
+	if err != nil || string(found) != want {
+		t.Errorf("its own client says %q, %v", found, err)
+	}
+}

@@ -189,3 +189,6 @@ func (h *Hub) send(w http.ResponseWriter, r *http.Request, f *File) {
 		}
 	}
 }
+
+// Hash is the name of a file's bytes in a cache.
+func (h *Hub) Hash(repo, name string) string { return h.repos[repo][name].sum }
