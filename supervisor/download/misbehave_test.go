@@ -92,8 +92,13 @@ func TestPull_Misbehaviour(t *testing.T) {
 		}},
 		{name: "cuts before the first byte, for ever", want: job.CodeHubUnreachable,
 			behave: first(-1, func(*hub, http.ResponseWriter, *http.Request, []byte) bool { panic(http.ErrAbortHandler) })},
-		{name: "stalls in the middle", stall: 60 * time.Millisecond, behave: first(3, stalls)},
-		{name: "drips a byte at a time", stall: 60 * time.Millisecond, behave: first(2, func(_ *hub, w http.ResponseWriter, r *http.Request, data []byte) bool {
+		{name: "stalls in the middle", stall: 60 * time.Millisecond, behave: first(-1, func(h *hub, w http.ResponseWriter, r *http.Request, data []byte) bool {
+			return h.firstLarge(3, data) && stalls(h, w, r, data)
+		})},
+		{name: "drips a byte at a time", stall: 60 * time.Millisecond, behave: first(-1, func(h *hub, w http.ResponseWriter, r *http.Request, data []byte) bool {
+			if !h.firstLarge(2, data) {
+				return false
+			}
 			from, to, ranged := span(r, len(data))
 			w.Header().Set("Content-Length", strconv.Itoa(to-from))
 			if ranged {
@@ -240,7 +245,7 @@ func TestPull_Misbehaviour(t *testing.T) {
 			h.names["rebound.example.com"] = "127.0.0.1"
 			for range 10 {
 				h.mu.Lock()
-				h.asked = 0
+				h.asked, h.large = 0, 0
 				h.mu.Unlock()
 				h.behave = func(w http.ResponseWriter, r *http.Request, n int, data []byte) bool {
 					return c.behave(h, w, r, n, data)
@@ -262,6 +267,11 @@ func TestPull_Misbehaviour(t *testing.T) {
 					t.Fatalf("got %v, want %s", err, c.want)
 				case typed.Hint == "" || strings.Contains(typed.Message, secret):
 					t.Errorf("the error %q has no hint, or tells a secret", typed.Message)
+				}
+				// Refused by our own judgement of the address, not by chance.
+				if strings.HasPrefix(c.name, "sends us ") && c.want != good && !strings.Contains(typed.Message, "the hub sent us") &&
+					!strings.Contains(typed.Message, "without a place to go") {
+					t.Errorf("the error is %q", typed.Message)
 				}
 				noBadBlob(t, o.Cache)
 				d.Close()

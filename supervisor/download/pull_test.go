@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"net"
@@ -114,6 +115,74 @@ func TestPull_GoesOnAfterAPause(t *testing.T) {
 			t.Fatal(err)
 		}
 		noBadBlob(t, o.Cache)
+	}
+}
+
+// What a power cut or a bad disk took from a part is found by its checksum, and only that is fetched again. A torn
+// journal costs what it does not name any more, and nothing else.
+func TestPull_FindsWhatAPowerCutLost(t *testing.T) {
+	files := map[string][]byte{"model_index.json": []byte(`{}`), "vae/w.safetensors": random(14, 20*blockSize)}
+	for _, c := range []struct {
+		name string
+		hurt func(t *testing.T, part, journal *os.File)
+		lost int64 // blocks
+	}{
+		{"a byte flipped", func(t *testing.T, part, _ *os.File) {
+			_, _ = part.WriteAt([]byte{^files["vae/w.safetensors"][3*blockSize+9]}, 3*blockSize+9)
+		}, 1},
+		{"a hole of zeros", func(t *testing.T, part, _ *os.File) { _, _ = part.WriteAt(make([]byte, 2*blockSize), blockSize) }, 2},
+		{"a short file", func(t *testing.T, part, _ *os.File) { _ = part.Truncate(5*blockSize + 17) }, 11},
+		{"a torn journal", func(t *testing.T, _, journal *os.File) { _ = journal.Truncate(16*recordSize - 5) }, 1},
+		{"garbage in the journal", func(t *testing.T, _, journal *os.File) { _, _ = journal.WriteAt([]byte("garbage!"), 10*recordSize) }, 6},
+		{"no journal", func(t *testing.T, _, journal *os.File) { _ = journal.Truncate(0) }, 16},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHub(t, files)
+			o := h.options(t)
+			o.Connections = 1
+			d := newDownloader(t, o)
+			e, err := d.resolve(t.Context(), testEntry, func(string) {})
+			if err != nil {
+				t.Fatal(err)
+			}
+			f := e.Files[1]
+			data, journal := d.ownFile(testRepo, f.Blob()+".part"), d.ownFile(testRepo, f.Blob()+".journal")
+			if err := os.MkdirAll(filepath.Dir(data), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			p, _, err := openPart(data, journal, f.Size, newHash(f), func(int64) error { return nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range 16 {
+				b := files["vae/w.safetensors"][i*blockSize : (i+1)*blockSize]
+				if _, err := p.data.WriteAt(b, int64(i)*blockSize); err != nil {
+					t.Fatal(err)
+				}
+				if err := p.finished(i, crc32.Checksum(b, castagnoli)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			p.close()
+			a, errA := os.OpenFile(data, os.O_RDWR, 0)
+			b, errB := os.OpenFile(journal, os.O_RDWR, 0)
+			if err := errors.Join(errA, errB); err != nil {
+				t.Fatal(err)
+			}
+			c.hurt(t, a, b)
+			if err := errors.Join(a.Close(), b.Close()); err != nil {
+				t.Fatal(err)
+			}
+			w := &watch{t: t}
+			m, err := d.Pull(t.Context(), testEntry, w.report)
+			if err != nil {
+				t.Fatal(err)
+			}
+			isWhole(t, d, m, files)
+			if want := 2 + (4+c.lost)*blockSize; w.last.Fetched != want {
+				t.Errorf("%d bytes were fetched, want %d", w.last.Fetched, want)
+			}
+		})
 	}
 }
 

@@ -60,6 +60,7 @@ type hub struct {
 
 	mu     sync.Mutex
 	asked  int   // requests for file bytes
+	large  int   // of them, those for files of more than a block
 	sent   int64 // bytes of files that were handed to the system
 	tokens map[string]int
 	seen   []string
@@ -196,6 +197,17 @@ func (h *hub) cut(w http.ResponseWriter, r *http.Request, data []byte, after int
 	h.write(w, data[from:min(to, from+after)])
 	_ = http.NewResponseController(w).Flush()
 	panic(http.ErrAbortHandler)
+}
+
+// firstLarge tells whether this is one of the first n requests for a large file.
+func (h *hub) firstLarge(n int, data []byte) bool {
+	if len(data) <= blockSize {
+		return false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.large++
+	return h.large <= n
 }
 
 func (h *hub) count() (asked int, sent int64) {
