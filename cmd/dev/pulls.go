@@ -67,7 +67,9 @@ func (s *soaker) pulls(ctx context.Context, kills int) error {
 		if err := cmd.Process.Kill(); err != nil {
 			return fmt.Errorf("kill: %w", err)
 		}
-		<-ended
+		if err := <-ended; err == nil {
+			return fmt.Errorf("it ended before kill %d", kill+1)
+		}
 		if left, _ := filepath.Glob(filepath.Join(cache, "models--*", "blobs", "*")); len(left) > 0 {
 			return fmt.Errorf("behind kill %d a file is in blobs that is not whole: %v", kill+1, left)
 		}

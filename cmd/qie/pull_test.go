@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -98,7 +99,7 @@ func TestPull_TwoPrograms(t *testing.T) {
 	}
 	other := filepath.Join(filepath.Dir(home), "data-2")
 	second := exec.Command(first.cmd.Path, "--json", "pull", "lightning-edit-4")
-	second.Env = append(env, "QIE_HOME="+other)
+	second.Env = append(slices.Clone(env), "QIE_HOME="+other)
 	out, err := second.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -54,11 +54,9 @@ func (o *others) index() {
 			if looks++; looks > looksMax {
 				return filepath.SkipAll
 			}
-			if err != nil || e.IsDir() {
-				return nil // what cannot be read is not for us
-			}
-			if ext := filepath.Ext(path); ext != weights && ext != weightsGGUF {
-				return nil
+			// What cannot be read is not for us.
+			if ext := filepath.Ext(path); err != nil || e.IsDir() || ext != weights && ext != weightsGGUF {
+				return nil //nolint:nilerr // see above
 			}
 			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
 				o.size[info.Size()] = append(o.size[info.Size()], path)

@@ -47,7 +47,7 @@ func newHash(f catalog.File) hash.Hash {
 		return sha256.New()
 	}
 	h := sha1.New() // git's name for a small file; the hub gives no other
-	fmt.Fprintf(h, "blob %d\x00", f.Size)
+	h.Write(fmt.Appendf(nil, "blob %d\x00", f.Size))
 	return h
 }
 

@@ -37,10 +37,8 @@ const hintSpace = "free some space (qie cleanup --status shows what qie holds), 
 // room tells whether so many bytes fit, with a tenth more and what has to stay free.
 func (d *Downloader) room(need int64) error {
 	free, err := d.o.DiskFree(existing(d.o.Cache))
-	if err != nil || d.o.DiskFloor < 0 {
-		return nil // a system that does not tell must not stop the pull; a full disk does
-	}
-	if want := need + need/10 + d.o.DiskFloor; free < want {
+	// A system that does not tell must not stop the pull; a full disk does.
+	if want := need + need/10 + d.o.DiskFloor; err == nil && d.o.DiskFloor >= 0 && free < want {
 		return job.Errorf(job.CodeDiskFull, "%s are still to be fetched; with a tenth more and %s that stay free the disk needs %s, and has %s",
 			host.Gigabytes(need), host.Gigabytes(d.o.DiskFloor), host.Gigabytes(want), host.Gigabytes(free)).WithHint(hintSpace)
 	}

@@ -206,7 +206,7 @@ func (d *Downloader) Pinned(e catalog.Entry) (Manifest, bool, error) {
 		return Manifest{}, false, diskError(err)
 	}
 	var m Manifest
-	if err := json.Unmarshal(data, &m); err != nil || m.Repository != e.Repository || !commitForm.MatchString(m.Commit) ||
+	if json.Unmarshal(data, &m) != nil || m.Repository != e.Repository || !commitForm.MatchString(m.Commit) ||
 		commitForm.MatchString(e.Revision) && e.Revision != m.Commit {
 		return Manifest{}, false, nil // of another version of qie, or torn: asked anew
 	}

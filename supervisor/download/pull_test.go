@@ -238,13 +238,10 @@ func TestPull_HostileListing(t *testing.T) {
 			o := h.options(t)
 			d := newDownloader(t, o)
 			m, err := d.Pull(t.Context(), testEntry, (&watch{t: t}).report)
-			if c.refused {
-				if job.AsError(err).Code != job.CodeHubBroken {
-					t.Fatalf("got %v", err)
-				}
-			} else if err != nil {
-				t.Fatal(err)
-			} else {
+			switch {
+			case c.refused && job.AsError(err).Code != job.CodeHubBroken, !c.refused && err != nil:
+				t.Fatalf("got %v", err)
+			case !c.refused:
 				isWhole(t, d, m, good)
 			}
 			// Whatever happened, nothing lies anywhere but where a manifest of good names puts it.

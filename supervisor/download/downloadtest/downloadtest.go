@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"hash"
 	"io"
 	"log"
 	"math/rand/v2"
@@ -107,10 +106,10 @@ func large(name string) bool {
 }
 
 func (f *File) hash(name string) string {
-	var sum hash.Hash = sha256.New()
+	sum := sha256.New()
 	if !large(name) {
 		sum = sha1.New()
-		fmt.Fprintf(sum, "blob %d\x00", f.size())
+		sum.Write(fmt.Appendf(nil, "blob %d\x00", f.size()))
 	}
 	for at := int64(0); at < f.size(); {
 		b := f.read(at)
