@@ -208,7 +208,7 @@ func (d *Downloader) Pinned(e catalog.Entry) (Manifest, bool, error) {
 	var m Manifest
 	if json.Unmarshal(data, &m) != nil || m.Repository != e.Repository || !commitForm.MatchString(m.Commit) ||
 		commitForm.MatchString(e.Revision) && e.Revision != m.Commit {
-		return Manifest{}, false, nil // of another version of qie, or torn: asked anew
+		return Manifest{}, false, nil //nolint:nilerr // of another version of qie, or torn: asked anew
 	}
 	all := make([]listed, 0, len(m.Files))
 	for _, f := range m.Files {
