@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"qie/supervisor"
+	"qie/supervisor/catalog"
 	"qie/supervisor/event"
 	"qie/supervisor/job"
 	"qie/supervisor/model"
@@ -192,9 +193,34 @@ type ModelInfo struct {
 	LoRAs   []event.LoRAView   `json:"loras" nullable:"false"`
 }
 
-// ModelList is the catalogue.
+// CatalogueEntry is one thing that can be fetched, with what is here of it.
+type CatalogueEntry struct {
+	ID         string              `json:"id"`
+	Name       string              `json:"name"`
+	Kind       string              `json:"kind" enum:"model,lora,gguf"`
+	Repository string              `json:"repository"`
+	Commit     string              `json:"commit,omitempty" doc:"pinned; absent until the hub has named one"`
+	Licence    string              `json:"licence"`
+	Note       string              `json:"note,omitempty"`
+	Bytes      int64               `json:"bytes" doc:"to fetch in all, about"`
+	Base       string              `json:"base,omitempty" doc:"id of the model that it belongs to"`
+	Known      bool                `json:"known" doc:"qie itself knows commit and hashes of all weights; else the hub's word at the first pull is pinned"`
+	Default    bool                `json:"default" doc:"what qie pull fetches without a name"`
+	Complete   bool                `json:"complete" doc:"every file is here, and was hashed"`
+	Fit        catalog.Fit         `json:"fit"`
+	Progress   event.ModelProgress `json:"progress" doc:"its state is absent before the first pull"`
+}
+
+// ModelList is what is here and what can be fetched.
 type ModelList struct {
-	Models []ModelInfo `json:"models" nullable:"false"`
+	Models    []ModelInfo      `json:"models" nullable:"false" doc:"on this machine, the selected one first"`
+	Catalogue []CatalogueEntry `json:"catalogue" nullable:"false" doc:"what can be fetched, the recommended first"`
+}
+
+func entryInfo(f supervisor.Fetchable) CatalogueEntry {
+	return CatalogueEntry{ID: f.ID, Name: f.Name, Kind: string(f.Kind), Repository: f.Repository, Commit: f.Commit, Licence: f.Licence,
+		Note: f.Note, Bytes: f.Bytes, Base: f.Base, Known: f.Known(), Default: f.ID == catalog.DefaultID, Complete: f.Complete, Fit: f.Fit,
+		Progress: f.Progress}
 }
 
 func (s *server) info(m model.Spec) ModelInfo {
@@ -204,9 +230,12 @@ func (s *server) info(m model.Spec) ModelInfo {
 }
 
 func (s *server) listModels(context.Context, *empty) (*body[ModelList], error) {
-	list := ModelList{Models: []ModelInfo{}}
+	list := ModelList{Models: []ModelInfo{}, Catalogue: []CatalogueEntry{}}
 	for _, m := range s.sup.Models() {
 		list.Models = append(list.Models, s.info(m))
+	}
+	for _, f := range s.sup.Catalogue() {
+		list.Catalogue = append(list.Catalogue, entryInfo(f))
 	}
 	return answer(list, nil)
 }
@@ -215,22 +244,22 @@ type modelInput struct {
 	ID string `path:"id" maxLength:"200"`
 }
 
-func (s *server) pullModel(_ context.Context, in *modelInput) (*body[ModelInfo], error) {
-	for _, m := range s.sup.Models() {
-		if m.ID == in.ID { // it is here: nothing to do
-			return answer(s.info(m), nil)
-		}
-	}
-	return nil, problemOf(job.Errorf(job.CodeUnknownModel, "qie knows no model %q", in.ID))
+func (s *server) pullModel(ctx context.Context, in *modelInput) (*body[event.ModelProgress], error) {
+	return answer(s.sup.Pull(ctx, in.ID))
 }
 
-func (s *server) pauseModel(_ context.Context, in *modelInput) (*empty, error) {
-	for _, m := range s.sup.Models() {
-		if m.ID == in.ID {
-			return nil, problemOf(job.Errorf(job.CodeConflict, "no download of %q is running", in.ID))
-		}
-	}
-	return nil, problemOf(job.Errorf(job.CodeUnknownModel, "qie knows no model %q", in.ID))
+func (s *server) pauseModel(ctx context.Context, in *modelInput) (*empty, error) {
+	return done(s.sup.PausePull(ctx, in.ID))
+}
+
+// Removed tells how much was deleted.
+type Removed struct {
+	Bytes int64 `json:"bytes"`
+}
+
+func (s *server) removeModel(ctx context.Context, in *modelInput) (*body[Removed], error) {
+	bytes, err := s.sup.RemoveModel(ctx, in.ID)
+	return answer(Removed{bytes}, err)
 }
 
 func (s *server) doctor(ctx context.Context, _ *empty) (*body[any], error) {

@@ -47,6 +47,7 @@ var statuses = map[job.Code]int{
 	job.CodeUnauthorized: 401, job.CodeForbiddenOrigin: 403, job.CodeMisdirected: 421, job.CodeBodyTooLarge: 413,
 	job.CodeMethodNotAllowed: 405, job.CodeUnsupportedMedia: 415, job.CodeQueueFull: 429, job.CodeNotReady: 503,
 	job.CodeRangeUnsatisfied: 416, job.CodeModelNotInstalled: 409, job.CodeDiskFull: 507, job.CodeDiskError: 507,
+	job.CodeHubUnreachable: 502, job.CodeHubDenied: 502, job.CodeHubBroken: 502,
 }
 
 func problemOf(err error) *Problem {

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"time"
 
+	"qie/supervisor/download"
 	"qie/supervisor/worker"
 )
 
@@ -51,6 +52,11 @@ type Config struct {
 	DiskFree func() (int64, error)
 	// RecheckEvery is how often the cause of a pause that heals by itself is looked at; 0: two seconds.
 	RecheckEvery time.Duration
+
+	// Downloads fetches models; nil: none are fetched. Its caller closes it behind Close.
+	Downloads *download.Downloader
+	// ResumeDownloads goes on with what was being fetched when the program ended.
+	ResumeDownloads bool
 
 	QueueMax int // jobs that wait or run; 0: QueueMax
 	Log      *slog.Logger

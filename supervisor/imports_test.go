@@ -14,12 +14,13 @@ import (
 // files are free, but for cmd.
 var mayImport = map[string]string{
 	// 0: vocabulary and machine
-	"supervisor/job":    "",
-	"supervisor/wire":   "",
-	"supervisor/model":  "supervisor/job",
-	"supervisor/host":   "supervisor/job",
-	"supervisor/config": "supervisor/job",
-	"supervisor/watch":  "",
+	"supervisor/job":     "",
+	"supervisor/wire":    "",
+	"supervisor/catalog": "",
+	"supervisor/model":   "supervisor/job supervisor/catalog",
+	"supervisor/host":    "supervisor/job",
+	"supervisor/config":  "supervisor/job",
+	"supervisor/watch":   "",
 	// failpoint is where tests kill the program.
 	"supervisor/failpoint": "",
 	// picture refuses with typed errors and tells notices.
@@ -36,6 +37,7 @@ var mayImport = map[string]string{
 	"supervisor/sched":     "supervisor/job",
 	"supervisor/plan":      "supervisor/job supervisor/model supervisor/host",
 	"supervisor/python":    "supervisor/job supervisor/host pyruntime",
+	"supervisor/download":  "supervisor/job supervisor/catalog supervisor/host supervisor/failpoint",
 	"supervisor/preflight": "supervisor/job supervisor/host supervisor/model supervisor/python supervisor/config",
 	"supervisor/doctor":    "supervisor/job supervisor/host supervisor/model supervisor/python supervisor/config supervisor/preflight",
 	// 2
@@ -43,11 +45,12 @@ var mayImport = map[string]string{
 	"supervisor/worker/fakeworker": "supervisor/wire",
 	// 3
 	"supervisor": "supervisor/job supervisor/event supervisor/store supervisor/sched supervisor/plan supervisor/model " +
-		"supervisor/picture supervisor/folder supervisor/original supervisor/host supervisor/watch supervisor/worker supervisor/failpoint",
+		"supervisor/picture supervisor/folder supervisor/original supervisor/host supervisor/watch supervisor/worker supervisor/failpoint " +
+		"supervisor/catalog supervisor/download",
 	// 4
 	"supervisor/supervisortest": "supervisor supervisor/job supervisor/event supervisor/store supervisor/model " +
 		"supervisor/host supervisor/worker supervisor/worker/fakeworker",
-	"api": "supervisor supervisor/job supervisor/event supervisor/store supervisor/model supervisor/config " +
+	"api": "supervisor supervisor/catalog supervisor/job supervisor/event supervisor/store supervisor/model supervisor/config " +
 		"supervisor/doctor supervisor/preflight supervisor/picture supervisor/folder web",
 }
 

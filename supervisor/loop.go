@@ -26,6 +26,7 @@ type entry struct {
 	attempt  *store.Attempt
 	estimate plan.Estimate
 	key      string // of the pace
+	model    string // id of the model of the attempt
 	phase    job.Phase
 	phaseAt  time.Time
 	ready    time.Time // since when it could have started, but for the worker
@@ -195,7 +196,8 @@ func (s *Supervisor) dispatch() {
 	state := worker.State(w.Status().State)
 	v := sched.View{Ready: state != worker.Broken && state != worker.Stopping && s.Model().ID != ""}
 	for id, row := range s.rows {
-		v.Items = append(v.Items, sched.Item{ID: id, Order: row.Order, State: row.Job.State, Attempt: row.Job.Attempt})
+		_, here := s.specFor(row.Job.Recipe)
+		v.Items = append(v.Items, sched.Item{ID: id, Order: row.Order, State: row.Job.State, Attempt: row.Job.Attempt, Held: !here})
 	}
 	for _, a := range sched.Next(v) {
 		if !s.roomToStart() {
@@ -208,7 +210,8 @@ func (s *Supervisor) dispatch() {
 // start hands one attempt to the worker.
 func (s *Supervisor) start(w *worker.Worker, row *entry, attempt int) {
 	begin := time.Now()
-	spec := s.Model()
+	spec, _ := s.specFor(row.Job.Recipe)
+	row.Job.Notices = slices.DeleteFunc(row.Job.Notices, func(n job.Notice) bool { return n.Code == noticeWaits })
 	p, err := plan.Make(row.Job.Recipe, row.Job.Images, spec, row.Seed)
 	if err != nil {
 		// The model changed since the job was accepted.
@@ -226,6 +229,7 @@ func (s *Supervisor) start(w *worker.Worker, row *entry, attempt int) {
 	p.CheckpointPath = dir + "/" + store.CheckpointFile
 	status := w.Status()
 	now := s.cfg.Now()
+	row.model = spec.ID
 	row.key = status.Device + " " + p.Key()
 	p.Pace = s.paces[row.key]
 	row.estimate = plan.NewEstimate(p.Pace, p.Steps, status.Model != spec.ID || !loaded(status.State))

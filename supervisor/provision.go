@@ -54,6 +54,7 @@ func (s *Supervisor) provideModel() {
 		s.blocked(partModel, err)
 		return
 	}
+	s.lookAtModels()
 	s.mu.Lock()
 	s.view.spec = spec
 	s.mu.Unlock()

@@ -97,7 +97,7 @@ func (s *Supervisor) finish(row *entry, v verified) {
 		j.Notices = noticed(j.Notices, n)
 	}
 	j.Result = &job.Result{URL: fmt.Sprintf("/api/v1/jobs/%s/result", j.ID), SHA256: e.SHA256, Width: e.Width,
-		Height: e.Height, Bytes: e.Bytes, Seed: e.Seed, Model: s.Model().ID}
+		Height: e.Height, Bytes: e.Bytes, Seed: e.Seed, Model: row.model}
 	j.Phase, j.Percent, j.Step = "", 100, j.Steps
 	// The commit below is this program's cost too; its measure is the one of the last commit, which this cannot hold.
 	j.Timings["supervisor_s"] = seconds(row.spent + time.Since(v.Since))

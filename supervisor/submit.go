@@ -174,7 +174,7 @@ func originals(j job.Job) []store.Original {
 
 // checkSubmission refuses what can be refused before a picture is decoded.
 func (s *Supervisor) checkSubmission(sub Submission) (model.Spec, error) {
-	spec := s.Model()
+	spec, here := s.specFor(sub.Recipe)
 	if err := sub.Recipe.Validate(); err != nil {
 		return spec, err
 	}
@@ -185,6 +185,9 @@ func (s *Supervisor) checkSubmission(sub Submission) (model.Spec, error) {
 		return spec, job.Errorf(job.CodeTooManyImages, "%d images were sent, the limit is %d", len(sub.Uploads), imagesMax)
 	case spec.ID == "":
 		return spec, s.notReady()
+	case !here && !s.coming(spec.ID):
+		return spec, job.Errorf(job.CodeModelNotInstalled, "%s is not on this machine", spec.Name).
+			WithHint("fetch it with: qie pull " + spec.ID)
 	}
 	// Sizes do not matter yet: names and numbers do.
 	probe := make([]job.Image, len(sub.Uploads))
@@ -221,6 +224,9 @@ func (s *Supervisor) insert(ctx context.Context, sub Submission, spec model.Spec
 	j.Steps = p.Steps
 	for _, n := range p.Notices {
 		j.Notices = noticed(j.Notices, n)
+	}
+	if spec.Dir == "" {
+		j.Notices = noticed(j.Notices, job.Notice{Code: noticeWaits, Message: spec.Name + " is being fetched; this edit starts when it is here"})
 	}
 	recipe, err := json.MarshalIndent(sub.Recipe, "", "  ")
 	if err != nil {

@@ -59,6 +59,9 @@ type Supervisor struct {
 	mu   sync.Mutex
 	view view
 
+	pulls     pulls
+	installed atomic.Pointer[map[string]model.Spec] // in the models folder, by id
+
 	// owned by loop
 	rows  map[job.ID]*entry
 	paces map[string]plan.Pace
@@ -115,6 +118,7 @@ func Open(ctx context.Context, cfg Config) (*Supervisor, error) {
 	go s.provision()
 	go s.gauge()
 	go s.retention()
+	s.resumePulls(ctx)
 	models := filepath.Join(s.cfg.Home, "models")
 	if err := watch.Folder(s.ctx, models, s.log, s.modelsChanged); err != nil {
 		s.log.Warn("new models are seen at the next start only", "err", err)
@@ -149,7 +153,9 @@ func (c Config) orDefaults() Config {
 
 // Close ends the worker, then the loop, then the store. What waits or runs is queued again at the next start.
 func (s *Supervisor) Close(ctx context.Context) error {
-	s.cancel() // ends provision, gauge and the worker's Run
+	s.pulls.mu.Lock()
+	s.cancel() // ends provision, gauge, downloads and the worker's Run
+	s.pulls.mu.Unlock()
 	var errs []error
 	if w := s.worker.Load(); w != nil {
 		errs = append(errs, w.Stop(ctx))
@@ -240,7 +246,7 @@ func (s *Supervisor) snapshot() event.State {
 	return event.State{
 		Epoch: s.hub.Epoch(), Version: s.cfg.Version, Ready: len(reasons) == 0, Reasons: reasons, Jobs: jobs,
 		Worker: s.view.worker, Queue: s.queueView(), Model: modelView(s.view.spec), Gauges: *s.gauged.Load(),
-		Notices: append([]job.Notice{}, s.view.notices...),
+		Notices: append([]job.Notice{}, s.view.notices...), Downloads: s.pulls.list(),
 	}
 }
 
@@ -310,6 +316,8 @@ func (s *Supervisor) Models() []model.Spec {
 
 // modelsChanged tells pages that the list of models is another one.
 func (s *Supervisor) modelsChanged() {
+	s.lookAtModels()
+	s.inbox.put(func() {}) // a job may have waited for one
 	s.Tell(job.Notice{Code: "models_changed", Message: "the list of models changed"})
 }
 

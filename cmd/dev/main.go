@@ -21,7 +21,7 @@ const usage = `usage: go run ./cmd/dev COMMAND
   demo-eval        the demo model on held-out photos and sentences, in pictures and in words
   bench [faults]   the figures of README, with the machine that they were measured on; or only those of deaths and events
   soak             the real program with the fake worker: --kills 500 --seed N, --jobs 10000, --cuts 200
-                   (power cuts) or --minutes 60 (chaos)
+                   (power cuts), --pulls 200 (kills of a download) or --minutes 60 (chaos)
   samples          the before-and-after pictures of the first screen, made by the demo model; after every change of it`
 
 func main() {

@@ -53,6 +53,7 @@ func soak(ctx context.Context, args []string) error {
 	jobs := f.Int("jobs", 0, "instead of kills: so many jobs in a row, watching memory, goroutines and descriptors")
 	cuts := f.Int("cuts", 0, "instead of kills: so often the power is cut, on file systems in files; needs root and loop devices")
 	minutes := f.Float64("minutes", 0, "instead of kills: chaos for so long, of kills, stops, full disks, floods, pauses and moves")
+	pulls := f.Int("pulls", 0, "instead of kills: so many kills of one download of 1 GB")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -69,6 +70,8 @@ func soak(ctx context.Context, args []string) error {
 		return s.longRun(ctx, *jobs)
 	case *minutes > 0:
 		return s.chaos(ctx, time.Duration(*minutes*float64(time.Minute)))
+	case *pulls > 0:
+		return s.pulls(ctx, *pulls)
 	}
 	return s.run(ctx, *kills)
 }
@@ -115,6 +118,8 @@ type soaker struct {
 	habits  habits
 	working sync.WaitGroup // the clients
 	mounted bool           // the data folder is a file system of its own
+
+	pulledHave int64 // bytes that the journal of the download names
 }
 
 // habits of the clients.

@@ -19,6 +19,7 @@ import (
 	"qie/pyruntime"
 	"qie/supervisor"
 	"qie/supervisor/config"
+	"qie/supervisor/download"
 	"qie/supervisor/folder"
 	"qie/supervisor/host"
 	"qie/supervisor/job"
@@ -39,6 +40,7 @@ type local struct {
 	input    *folder.Input
 	http     *http.Server
 	url      string
+	hub      *download.Downloader
 	log      io.Closer
 	end      context.CancelFunc
 	done     chan error
@@ -71,7 +73,7 @@ func exists(path string) bool {
 // modelDir makes the selected model available: the one that QIE_MODEL names, else a complete one that is here already
 // and fits, else the demo.
 func (a *app) modelDir(ctx context.Context) (string, error) {
-	dir, err := model.Select(a.cfg.Model, a.cfg.Home, a.cfg.HFHome, host.Read(ctx, a.cfg.Home).MemoryTotal)
+	dir, err := model.Select(a.cfg.Model, a.cfg.Home, a.cfg.HubCache, host.Read(ctx, a.cfg.Home).MemoryTotal)
 	if err != nil || dir != "" {
 		return dir, err
 	}
@@ -82,7 +84,7 @@ func (a *app) modelDir(ctx context.Context) (string, error) {
 type serverOptions struct {
 	listener net.Listener
 	idle     bool // start no worker: only data is read or removed
-	serving  bool // it stays: what an earlier program left is taken over
+	serving  bool // it stays: what an earlier program left is taken over, what was being fetched goes on
 }
 
 // earlierJobs are the folders in which the program that came before kept its jobs: the one that is set, and its own.
@@ -106,7 +108,12 @@ func (a *app) startLocal(ctx context.Context, o serverOptions) (*local, error) {
 	}
 	file := openLog(a.cfg.Home)
 	log := slog.New(slog.NewJSONHandler(file, nil))
+	hub, err := a.hub()
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
 	cfg := supervisor.Config{
+		Downloads: hub, ResumeDownloads: o.serving,
 		Home: a.cfg.Home, JobsDir: a.cfg.JobsDir, Version: version(), Device: a.cfg.Device, Host: a.cfg.Host,
 		ProvideModel: a.modelDir, Log: log, Upkeep: upkeep(a.cfg), NoRetention: o.idle,
 		Worker: worker.Config{MemoryOverride: a.cfg.MemoryOverride, Limits: worker.Limits{Idle: a.cfg.IdleUnload}},
@@ -129,11 +136,12 @@ func (a *app) startLocal(ctx context.Context, o serverOptions) (*local, error) {
 	}
 	sup, err := supervisor.Open(ctx, cfg)
 	if err != nil {
+		hub.Close()
 		return nil, errors.Join(err, file.Close())
 	}
 	// Requests and the watch outlive the signal: the server's own end closes them in order.
 	base, end := context.WithCancel(context.WithoutCancel(ctx))
-	l := &local{sup: sup, log: file, done: make(chan error, 1), end: end, settings: config.NewLive(a.sources, a.cfg)}
+	l := &local{sup: sup, hub: hub, log: file, done: make(chan error, 1), end: end, settings: config.NewLive(a.sources, a.cfg)}
 	l.input = folder.OpenInput(base, log, func() {
 		sup.Tell(job.Notice{Code: "input_folder_changed", Message: "the pictures in the input folder changed"})
 	})
@@ -177,7 +185,9 @@ func (l *local) close(ctx context.Context) error {
 		}
 		cancelShort()
 	}
-	errs = append(errs, l.sup.Close(ctx), l.log.Close())
+	errs = append(errs, l.sup.Close(ctx))
+	l.hub.Close()
+	errs = append(errs, l.log.Close())
 	return errors.Join(errs...)
 }
 

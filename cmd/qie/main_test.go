@@ -32,12 +32,17 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	hub := fakeHub(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("QIE_PYTHON_ENV", python)
 			env.Setenv("QIE_HOME", filepath.Join(env.WorkDir, "data"))
 			env.Setenv("PHOTOS", photos)
+			env.Setenv("HF_ENDPOINT", hub.URL)
+			for _, name := range []string{"HF_HOME", "HF_HUB_CACHE", "HF_TOKEN"} {
+				env.Setenv(name, "")
+			}
 			env.Setenv("HOME", env.WorkDir)
 			// For sessions that are not about pictures: a worker that starts at once.
 			fake := filepath.Join(env.WorkDir, "fake")

@@ -82,7 +82,7 @@ func (a *app) root(args []string) *cobra.Command {
 	flags.BoolVarP(&a.out.quiet, "quiet", "q", false, "print results and errors only")
 	flags.BoolVar(&a.out.plain, "no-color", false, "no colours and no moving progress line")
 	flags.StringVar(&a.data, "data", "", "data folder (default ~/qwen-image-editor)")
-	root.AddCommand(a.serve(), a.setup(), a.edit(), a.jobs(), a.models(), a.status(), a.worker(), a.crashes(), a.doctor(), a.cleanup(), a.settingsCommand(), a.open(), a.service(), a.version())
+	root.AddCommand(a.serve(), a.setup(), a.edit(), a.jobs(), a.models(), a.pull(), a.list(), a.show(), a.rm(), a.status(), a.worker(), a.crashes(), a.doctor(), a.cleanup(), a.settingsCommand(), a.open(), a.service(), a.version())
 	root.SetHelpCommand(&cobra.Command{Use: "help [command]", Short: "Help about a command", Run: func(cmd *cobra.Command, args []string) {
 		found, _, err := root.Find(args)
 		if err != nil || found == nil {

@@ -41,6 +41,7 @@ type Config struct {
 	Origins                   []string
 	Model, Device             string
 	HFEndpoint, HFToken       string
+	HubCache                  string // where the hub's files lie: HF_HUB_CACHE, else hub below HFHome
 	InputFolder, OutputFolder string
 	// IdleUnload is how long weights stay in memory without a job; below 0 is for ever.
 	IdleUnload time.Duration
@@ -69,7 +70,7 @@ type Sources struct {
 var defaults = map[string]string{
 	"QIE_HOME": "~/qwen-image-editor", "HF_HOME": "$QIE_HOME/huggingface_cache", "JOBS_DIR": "$QIE_HOME/jobs",
 	"HOST": "127.0.0.1", "PORT": "8000", "QIE_TOKEN": "", "QIE_ORIGINS": "", "QIE_MODEL": "", "QIE_DEVICE": "auto",
-	"HF_ENDPOINT": "", "HF_TOKEN": "", "INPUT_FOLDER": "", "OUTPUT_FOLDER": "",
+	"HF_HUB_CACHE": "", "HF_ENDPOINT": "", "HF_TOKEN": "", "INPUT_FOLDER": "", "OUTPUT_FOLDER": "",
 	"QIE_IDLE_UNLOAD": "10", "QIE_MEMORY_OVERRIDE": "0", "QIE_KEEP_JOBS": "10000", "QIE_KEEP_GB": "20",
 }
 
@@ -163,13 +164,16 @@ func (l *loader) path(key, home string) (string, error) {
 
 func (l *loader) understand(home string) (Config, error) {
 	c := Config{Home: home}
-	for key, into := range map[string]*string{"HF_HOME": &c.HFHome, "JOBS_DIR": &c.JobsDir,
+	for key, into := range map[string]*string{"HF_HOME": &c.HFHome, "HF_HUB_CACHE": &c.HubCache, "JOBS_DIR": &c.JobsDir,
 		"INPUT_FOLDER": &c.InputFolder, "OUTPUT_FOLDER": &c.OutputFolder} {
 		p, err := l.path(key, home)
 		if err != nil {
 			return Config{}, err
 		}
 		*into = p
+	}
+	if c.HubCache == "" {
+		c.HubCache = filepath.Join(c.HFHome, "hub")
 	}
 	bad := func(key, want string) error {
 		o := l.get(key)

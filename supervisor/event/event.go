@@ -103,13 +103,17 @@ type Queue struct {
 	Waiting []job.ID `json:"waiting" nullable:"false" doc:"the jobs that wait, next first"`
 }
 
-// ModelProgress is a download in bytes that were verified.
+// ModelProgress is a download. Its bytes are on the disk and checked.
 type ModelProgress struct {
-	ID         string  `json:"id"`
-	BytesDone  int64   `json:"bytes_done"`
-	BytesTotal int64   `json:"bytes_total"`
-	BytesPerS  float64 `json:"bytes_per_s"`
-	State      string  `json:"state"`
+	ID         string       `json:"id"`
+	State      string       `json:"state" doc:"queued listing checking downloading waiting paused failed complete"`
+	Why        string       `json:"why,omitempty" doc:"what it waits for, in words"`
+	BytesDone  int64        `json:"bytes_done"`
+	BytesTotal int64        `json:"bytes_total"`
+	BytesPerS  float64      `json:"bytes_per_s" doc:"mean of the last 30 seconds; 0 while it is not known"`
+	ETA        []float64    `json:"eta_s,omitempty" nullable:"false" doc:"seconds left: low, high; absent until measured"`
+	File       string       `json:"file,omitempty" doc:"that comes now"`
+	Error      *job.Failure `json:"error,omitempty" doc:"why it failed; what was fetched is kept"`
 }
 
 // Gauges are measured numbers now.
@@ -134,6 +138,8 @@ type State struct {
 	Model   ModelView    `json:"model"`
 	Gauges  Gauges       `json:"gauges"`
 	Notices []job.Notice `json:"notices" nullable:"false"`
+
+	Downloads []ModelProgress `json:"downloads" nullable:"false" doc:"of models, since this start"`
 }
 
 // ModelView is the selected model as a page shows it.

@@ -59,6 +59,13 @@ const (
 	CodeInternal       Code = "internal"
 )
 
+// What the model hub did.
+const (
+	CodeHubUnreachable Code = "hub_unreachable"
+	CodeHubDenied      Code = "hub_denied"
+	CodeHubBroken      Code = "hub_broken"
+)
+
 // codeFacts is the one table of what a code means for a retry; HTTP statuses live in api, exit codes in cmd/qie.
 var codeFacts = map[Code]struct{ retry bool }{
 	CodeInputBad: {}, CodePromptEmpty: {}, CodePromptTooLong: {}, CodeOutOfRange: {}, CodeUnknownField: {},
@@ -72,6 +79,7 @@ var codeFacts = map[Code]struct{ retry bool }{
 	CodeNaNOutput:  {},
 	CodeWorkerDied: {retry: true}, CodeWorkerStalled: {retry: true}, CodePoison: {}, CodeCanceled: {},
 	CodeProtocol: {retry: true}, CodeEnvBroken: {}, CodeInternal: {retry: true},
+	CodeHubUnreachable: {}, CodeHubDenied: {}, CodeHubBroken: {},
 }
 
 // Codes lists every code that qie can answer.

@@ -23,7 +23,8 @@ const (
 const FitCover = "cover"
 
 const (
-	specFile     = "qie.json"
+	// SpecFile is what qie knows of a model, beside its weights.
+	SpecFile     = "qie.json"
 	indexFile    = "model_index.json"
 	manifestFile = "manifest.json"
 
@@ -48,14 +49,14 @@ func Load(dir string) (Spec, error) {
 	if err != nil {
 		return Spec{}, err
 	}
-	data, err := os.ReadFile(filepath.Join(dir, specFile))
+	data, err := os.ReadFile(filepath.Join(dir, SpecFile))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
-		return Spec{}, fmt.Errorf("read %s: %w", specFile, err)
+		return Spec{}, fmt.Errorf("read %s: %w", SpecFile, err)
 	default:
 		if err := json.Unmarshal(data, &spec); err != nil {
-			return Spec{}, job.Errorf(job.CodeWeightsCorrupt, "%s in %s cannot be read: %w", specFile, dir, err)
+			return Spec{}, job.Errorf(job.CodeWeightsCorrupt, "%s in %s cannot be read: %w", SpecFile, dir, err)
 		}
 	}
 	spec.Dir = dir
@@ -111,12 +112,12 @@ func check(s Spec) error {
 	case !idForm.MatchString(s.ID):
 		return job.Errorf(job.CodeWeightsCorrupt, "model id %q is not a plain name", s.ID)
 	case s.MaxArea < 64*64 || s.RefArea <= 0 || s.CondArea <= 0 || s.MaxImages < 1 || s.DefaultSteps < 1:
-		return job.Errorf(job.CodeWeightsCorrupt, "%s of model %s has impossible numbers", specFile, s.ID)
+		return job.Errorf(job.CodeWeightsCorrupt, "%s of model %s has impossible numbers", SpecFile, s.ID)
 	case s.RefFit != "" && s.RefFit != FitCover:
-		return job.Errorf(job.CodeWeightsCorrupt, "reference_fit %q in %s of model %s is not known; %q is", s.RefFit, specFile,
+		return job.Errorf(job.CodeWeightsCorrupt, "reference_fit %q in %s of model %s is not known; %q is", s.RefFit, SpecFile,
 			s.ID, FitCover)
 	case s.DefaultSteps > job.StepsMax || s.DefaultCFG > job.CFGMax:
-		return job.Errorf(job.CodeWeightsCorrupt, "%s of model %s has defaults above the limits", specFile, s.ID)
+		return job.Errorf(job.CodeWeightsCorrupt, "%s of model %s has defaults above the limits", SpecFile, s.ID)
 	}
 	if err := checkLoRAs(s); err != nil {
 		return err

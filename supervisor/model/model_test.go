@@ -95,7 +95,7 @@ func TestVerify_WantsLoRAsInTheManifest(t *testing.T) {
 		}
 	}
 	write(indexFile, editIndex)
-	write(specFile, `{"id":"x",`+lorasOwn+`}`)
+	write(SpecFile, `{"id":"x",`+lorasOwn+`}`)
 	write("w.safetensors", "weights")
 	entry := func(name, text string) string {
 		return fmt.Sprintf(`{"path":%q,"size":%d,"sha256":"%x"}`, name, len(text), sha256.Sum256([]byte(text)))
@@ -181,7 +181,7 @@ func TestLoad(t *testing.T) {
 				}
 			}
 			write(indexFile, tt.index)
-			write(specFile, tt.own)
+			write(SpecFile, tt.own)
 			write("w.safetensors", "weights")
 			spec, err := Load(dir)
 			if tt.code != "" {

@@ -68,10 +68,10 @@ func checkLoRAs(s Spec) error {
 	for _, l := range s.LoRAs {
 		switch {
 		case !idForm.MatchString(l.ID) || seen[l.ID]:
-			return job.Errorf(job.CodeWeightsCorrupt, "%s of model %s: LoRA id %q is no plain name, or is there twice", specFile, s.ID, l.ID)
+			return job.Errorf(job.CodeWeightsCorrupt, "%s of model %s: LoRA id %q is no plain name, or is there twice", SpecFile, s.ID, l.ID)
 		case !filepath.IsLocal(filepath.FromSlash(l.File)) || filepath.Ext(l.File) != ".safetensors":
 			return job.Errorf(job.CodeWeightsCorrupt, "%s of model %s: the file %q of LoRA %s is no .safetensors file below the model directory",
-				specFile, s.ID, l.File, l.ID)
+				SpecFile, s.ID, l.File, l.ID)
 		}
 		if info, err := os.Stat(s.Path(l)); err != nil || !info.Mode().IsRegular() {
 			return job.Errorf(job.CodeWeightsMissing, "%s of LoRA %s is missing in %s", l.File, l.ID, s.Dir)
@@ -85,15 +85,15 @@ func checkPresets(s Spec) error {
 	for name, p := range s.Presets {
 		if p.Steps < 0 || p.Steps > job.StepsMax || p.CFG != 0 && !(p.CFG >= 1 && p.CFG <= job.CFGMax) ||
 			!(p.Shift >= 0 && p.Shift <= shiftMax) {
-			return job.Errorf(job.CodeWeightsCorrupt, "%s of model %s: preset %q is beyond the limits", specFile, s.ID, name)
+			return job.Errorf(job.CodeWeightsCorrupt, "%s of model %s: preset %q is beyond the limits", SpecFile, s.ID, name)
 		}
 		list, err := job.ParseLoRAs(p.LoRAs)
 		if err != nil {
-			return job.Errorf(job.CodeWeightsCorrupt, "%s of model %s: preset %q: %w", specFile, s.ID, name, err)
+			return job.Errorf(job.CodeWeightsCorrupt, "%s of model %s: preset %q: %w", SpecFile, s.ID, name, err)
 		}
 		for _, l := range list {
 			if _, ok := s.LoRA(l.ID); !ok {
-				return job.Errorf(job.CodeWeightsCorrupt, "%s of model %s: preset %q names LoRA %q, which is not listed", specFile, s.ID, name, l.ID)
+				return job.Errorf(job.CodeWeightsCorrupt, "%s of model %s: preset %q names LoRA %q, which is not listed", SpecFile, s.ID, name, l.ID)
 			}
 		}
 	}

@@ -7,21 +7,21 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 
+	"qie/supervisor/catalog"
 	"qie/supervisor/job"
 )
-
-// repositories of the full model, the preferred one first. All are published under Apache-2.0.
-var repositories = []string{"Qwen/Qwen-Image-Edit-2511", "Qwen/Qwen-Image-Edit-2509", "Qwen/Qwen-Image-Edit"}
 
 // fullMemory is what the full model in BF16 needs: 57.7 GB of weights and what a step takes (design: 64 GB machines).
 const fullMemory = 60 << 30
 
-// Select finds the directory of the model that name asks for: a directory, a folder in home/models, or a repository in
-// a Hugging Face cache, which is used in place. Without a name it is a complete full model that is here already, if
-// memory (bytes of the machine) is enough for it. An empty answer is the embedded demo.
+// Select finds the directory of the model that name asks for: a directory, a folder in home/models (where `qie pull`
+// puts what it has fetched), or a repository in a Hugging Face cache, which is used in place. Without a name it is a
+// complete full model that is here already, if memory (bytes of the machine) is enough for it. An empty answer is the
+// embedded demo. hfHome is HF_HOME, or the folder of the cache itself.
 func Select(name, home, hfHome string, memory int64) (string, error) {
 	switch {
 	case name == "demo":
@@ -30,8 +30,8 @@ func Select(name, home, hfHome string, memory int64) (string, error) {
 		if memory < fullMemory {
 			return "", nil
 		}
-		for _, repository := range repositories {
-			if dir := Cached(hfHome, repository); dir != "" {
+		for _, e := range catalog.Models() {
+			if dir := here(e, home, hfHome); dir != "" {
 				return dir, nil
 			}
 		}
@@ -45,17 +45,34 @@ func Select(name, home, hfHome string, memory int64) (string, error) {
 	if dir := Cached(hfHome, name); dir != "" {
 		return dir, nil
 	}
-	here := []string{"demo"}
-	for _, spec := range List(filepath.Join(home, "models")) {
-		here = append(here, filepath.Base(spec.Dir))
-	}
-	for _, repository := range repositories {
-		if Cached(hfHome, repository) != "" {
-			here = append(here, repository)
+	entry, listed := catalog.Find(name)
+	if listed && entry.Kind == catalog.Full {
+		if dir := here(entry, home, hfHome); dir != "" {
+			return dir, nil
 		}
 	}
-	return "", job.Errorf(job.CodeModelNotInstalled, "model %q is not on this machine; here are: %s", name, strings.Join(here, ", ")).
-		WithHint("set QIE_MODEL to one of them, to a directory in diffusers' layout, or leave it empty")
+	present := []string{"demo"}
+	for _, spec := range List(filepath.Join(home, "models")) {
+		present = append(present, filepath.Base(spec.Dir))
+	}
+	for _, e := range catalog.Models() {
+		if Cached(hfHome, e.Repository) != "" {
+			present = append(present, e.Repository)
+		}
+	}
+	err := job.Errorf(job.CodeModelNotInstalled, "model %q is not on this machine; here are: %s", name, strings.Join(present, ", "))
+	if listed {
+		return "", err.WithHint("fetch it with: qie pull " + entry.ID)
+	}
+	return "", err.WithHint("set QIE_MODEL to one of them, to a directory in diffusers' layout, or leave it empty")
+}
+
+// here is the directory of a model of the catalogue; empty when it is not complete.
+func here(e catalog.Entry, home, hfHome string) string {
+	if dir := filepath.Join(home, "models", e.ID); Complete(dir) == nil {
+		return dir
+	}
+	return Cached(hfHome, e.Repository)
 }
 
 // Cached is the newest complete snapshot of a repository in a Hugging Face cache; empty when there is none.
@@ -63,7 +80,11 @@ func Cached(hfHome, repository string) string {
 	if strings.Count(repository, "/") != 1 || strings.Contains(repository, "..") {
 		return ""
 	}
-	folder := filepath.Join(hfHome, "hub", "models--"+strings.ReplaceAll(repository, "/", "--"))
+	name := "models--" + strings.ReplaceAll(repository, "/", "--")
+	folder := filepath.Join(hfHome, "hub", name)
+	if _, err := os.Stat(folder); err != nil {
+		folder = filepath.Join(hfHome, name)
+	}
 	var candidates []string
 	if commit, err := os.ReadFile(filepath.Join(folder, "refs", "main")); err == nil {
 		candidates = append(candidates, strings.TrimSpace(string(commit)))
@@ -80,12 +101,16 @@ func Cached(hfHome, repository string) string {
 	return ""
 }
 
-// Complete tells whether the directory holds a model with every shard that its indexes name. It reads no weights.
+// Complete tells whether the directory holds a model with every part that its index names and every shard that these
+// name. It reads no weights.
 func Complete(dir string) error {
 	if _, err := Load(dir); err != nil {
 		return err
 	}
-	indexes, err := filepath.Glob(filepath.Join(dir, "*", "*.safetensors.index.json"))
+	if err := parts(dir); err != nil {
+		return err
+	}
+	indexes, err := filepath.Glob(filepath.Join(quoted(dir), "*", "*.safetensors.index.json"))
 	if err != nil {
 		return fmt.Errorf("model directory: %w", err)
 	}
@@ -110,10 +135,51 @@ func Complete(dir string) error {
 		}
 		sort.Strings(names)
 		for _, shard := range names {
-			if _, err := os.Stat(filepath.Join(filepath.Dir(path), shard)); errors.Is(err, fs.ErrNotExist) {
+			if shard != filepath.Base(shard) || strings.ContainsAny(shard, `\`) || filepath.Ext(shard) != ".safetensors" {
+				return job.Errorf(job.CodeWeightsCorrupt, "%s names %q, which is no file beside it", path, shard)
+			}
+			info, err := os.Stat(filepath.Join(filepath.Dir(path), shard))
+			if errors.Is(err, fs.ErrNotExist) {
 				return job.Errorf(job.CodeWeightsMissing, "%s is missing in %s", shard, filepath.Dir(path))
+			}
+			if err == nil && !info.Mode().IsRegular() {
+				return job.Errorf(job.CodeWeightsCorrupt, "%s in %s is no file", shard, filepath.Dir(path))
 			}
 		}
 	}
 	return nil
+}
+
+// weighted are the parts of a pipeline that have weights.
+var weighted = []string{"text_encoder", "transformer", "vae"}
+
+// parts tells whether every part that the pipeline's index names has its folder, and those with weights some weights: a
+// download that stopped before a part was begun has no index of that part, and would look whole.
+func parts(dir string) error {
+	data, err := os.ReadFile(filepath.Join(dir, indexFile))
+	if err != nil {
+		return fmt.Errorf("read %s: %w", indexFile, err)
+	}
+	var named map[string]any
+	if err := json.Unmarshal(data, &named); err != nil {
+		return job.Errorf(job.CodeWeightsCorrupt, "%s in %s cannot be read: %w", indexFile, dir, err)
+	}
+	for part, class := range named {
+		if pair, ok := class.([]any); !ok || len(pair) != 2 || pair[0] == nil || part != filepath.Base(part) {
+			continue
+		}
+		pattern := "*.json"
+		if slices.Contains(weighted, part) {
+			pattern = "*.safetensors*"
+		}
+		if found, err := filepath.Glob(filepath.Join(quoted(dir), part, pattern)); err != nil || len(found) == 0 {
+			return job.Errorf(job.CodeWeightsMissing, "%s is missing in %s", part, dir)
+		}
+	}
+	return nil
+}
+
+// quoted makes a path mean itself in a pattern.
+func quoted(path string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
 }

@@ -20,6 +20,7 @@ type Item struct {
 	Order   int64 // smaller goes first; a retried job keeps its order, which puts it at the head
 	State   job.State
 	Attempt int
+	Held    bool // it cannot start yet, for example because its model is being fetched; those behind it can
 }
 
 // View is all that the decision depends on.
@@ -34,7 +35,8 @@ type Action struct {
 	Attempt int
 }
 
-// Next gives what to start now: one job at a time, in order, and nothing while the worker is broken.
+// Next gives what to start now: one job at a time, in order but for those that are held, and nothing while the worker is
+// broken.
 func Next(v View) []Action {
 	if !v.Ready {
 		return nil
@@ -44,11 +46,12 @@ func Next(v View) []Action {
 			return nil
 		}
 	}
-	waiting := Waiting(v.Items)
-	if len(waiting) == 0 {
-		return nil
+	for _, i := range Waiting(v.Items) {
+		if !i.Held {
+			return []Action{{Start: i.ID, Attempt: i.Attempt + 1}}
+		}
 	}
-	return []Action{{Start: waiting[0].ID, Attempt: waiting[0].Attempt + 1}}
+	return nil
 }
 
 // Waiting gives the queue in the order in which it runs.

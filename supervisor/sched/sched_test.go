@@ -82,6 +82,9 @@ func (q *queue) play(words []string) error {
 		q.view.Items = append(q.view.Items, Item{ID: job.ID(id), Order: int64(len(q.records) + 1), State: job.Queued})
 		q.records[job.ID(id)] = Record{}
 		return nil
+	case "hold", "free":
+		q.item(id).Held = words[0] == "hold"
+		return nil
 	case "ready", "broken":
 		q.view.Ready = words[0] == "ready"
 		return nil

@@ -3,6 +3,8 @@ import { takeDropped } from "./actions/commands"
 import { help, system, theme } from "./actions/registry"
 import { History } from "./features/history/history"
 import { HelpPanel } from "./features/help/help-panel"
+import { Catalogue } from "./features/models/catalogue"
+import { GetModelCard } from "./features/models/get-model-card"
 import { PromptDock } from "./features/prompt/prompt-dock"
 import { Sources } from "./features/sources/sources"
 import { Announcer } from "./features/stage/announcer"
@@ -47,6 +49,7 @@ export function App() {
       <div className="flex min-h-0 flex-1 flex-col lg:flex-row">
         <main className="flex min-h-0 min-w-0 flex-1 flex-col">
           <ReadyBanner />
+          <GetModelCard />
           <Stage />
           <PromptDock sources={<Sources />} />
         </main>
@@ -61,7 +64,7 @@ export function App() {
       )}
       <Announcer />
       <HelpPanel />
-      <SystemPanel />
+      <SystemPanel><Catalogue /></SystemPanel>
       <TokenDialog />
     </div>
   )

@@ -1,5 +1,5 @@
 import {
-  cancelJob, getGetResultUrl, pauseQueue, removeJob, resumeQueue, restartWorker, retryJob, submitJob, unloadWorker, type Job, type KnownEdit,
+  cancelJob, getGetResultUrl, pauseModel, pauseQueue, pullModel, removeJob, resumeQueue, restartWorker, retryJob, submitJob, unloadWorker, type Job, type KnownEdit,
 } from "../api/gen/qie"
 import { OFFLINE, RequestError } from "../api/request"
 import { readBoard } from "../live/board"
@@ -113,6 +113,9 @@ export const editAgain = async (job: Job, prompt: string): Promise<void> => {
 
 export const pauseLine = (): Promise<void> => attempt(() => pauseQueue({}))
 export const resumeLine = (): Promise<void> => attempt(() => resumeQueue())
+
+export const fetchModel = (id: string): Promise<void> => attempt(() => pullModel(id))
+export const pauseFetch = (id: string): Promise<void> => attempt(() => pauseModel(id))
 
 export const startWorker = (): Promise<void> => attempt(() => restartWorker())
 export const freeWorker = (): Promise<void> => attempt(() => unloadWorker())

@@ -13,13 +13,17 @@ const state = (change: Partial<State> = {}): State => ({
   queue: { paused: false, waiting: ["a"] },
   model: { id: "demo", name: "Demo", max_images: 1, default_steps: 4, default_true_cfg_scale: 1, known_edits: [], presets: [], loras: [] },
   gauges: { disk_free_bytes: 1, memory_available_bytes: 1, memory_total_bytes: 2, supervisor_rss_bytes: 1, worker_rss_bytes: 1 },
-  notices: [], ...change,
+  notices: [], downloads: [], ...change,
 })
 
 const frame = (s: State): Live => ({ type: "state", epoch: s.epoch, seq: s.seq, state: s })
 const changed = (seq: number, j: Job, epoch = "boot-1"): Live => ({ type: "job.changed", epoch, seq, job: j })
 const progress = (seq: number): Live => ({
   type: "job.progress", epoch: "boot-1", seq, progress: { job: "a", attempt: 1, phase: "denoise", step: 1, steps: 4, percent: 30 },
+})
+
+const told = (seq: number, id: string, done: number): Live => ({
+  type: "model.progress", epoch: "boot-1", seq, model: { id, state: "downloading", bytes_done: done, bytes_total: 9, bytes_per_s: 0 },
 })
 
 function at(s = state()): Position {
@@ -29,6 +33,16 @@ function at(s = state()): Position {
 }
 
 describe("apply", () => {
+  test("a download takes the place of what was known of it", () => {
+    let now = at()
+    for (const e of [told(11, "a", 1), told(12, "b", 2), told(13, "a", 3)]) {
+      const { position } = apply(now, e)
+      if (!position) throw new Error("no position")
+      now = position
+    }
+    expect(now.board.downloads.map((d) => [d.id, d.bytes_done])).toEqual([["b", 2], ["a", 3]])
+  })
+
   test("the line moves every waiting job to its place", () => {
     const start = at(state({ jobs: [job("a", { position: 1 }), job("b", { position: 2 }), job("c", { state: "running", position: 0 })] }))
     const queue = { paused: true, by: "person" as const, reason: "lunch", waiting: ["b", "a"] }

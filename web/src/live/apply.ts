@@ -1,4 +1,4 @@
-import type { Job, Progress, Queue, State } from "../api/gen/qie"
+import type { Job, ModelProgress, Progress, Queue, State } from "../api/gen/qie"
 import { assertNever } from "../lib/assert"
 import type { Live } from "./event"
 
@@ -52,7 +52,7 @@ export function apply(at: Position | null, e: Live): Applied {
     case "notice":
       return { ...nothing, position: next(at.board), refresh: true }
     case "model.progress":
-      return { ...nothing, position: next(at.board) }
+      return { ...nothing, position: next(withDownload(at.board, e.model)) }
     default:
       return assertNever(e)
   }
@@ -78,6 +78,10 @@ function boardOf(state: State): Board {
 
 function withJob(board: Board, job: Job): Board {
   return { ...board, jobs: { ...board.jobs, [job.id]: job } }
+}
+
+function withDownload(board: Board, p: ModelProgress): Board {
+  return { ...board, downloads: [...board.downloads.filter((d) => d.id !== p.id), p] }
 }
 
 /** withQueue also moves every waiting job to its place: only one of them may have had an event of its own. */

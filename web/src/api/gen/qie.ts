@@ -6,6 +6,75 @@
  * OpenAPI spec version: 1
  */
 import { request } from '../request';
+export type CatalogueEntryKind = typeof CatalogueEntryKind[keyof typeof CatalogueEntryKind];
+
+
+export const CatalogueEntryKind = {
+  model: 'model',
+  lora: 'lora',
+  gguf: 'gguf',
+} as const;
+
+export interface Fit {
+  ok: boolean;
+  /** in words, with the numbers */
+  reason: string;
+}
+
+export interface Failure {
+  code: string;
+  /** what qie did about it */
+  done?: string;
+  /** the one next action */
+  hint?: string;
+  /** the cause, with what was measured */
+  message: string;
+  /** name of the crash report, for /api/v1/crashes/{name} */
+  report?: string;
+}
+
+export interface ModelProgress {
+  bytes_done: number;
+  /** mean of the last 30 seconds; 0 while it is not known */
+  bytes_per_s: number;
+  bytes_total: number;
+  /** why it failed; what was fetched is kept */
+  error?: Failure;
+  /** seconds left: low, high; absent until measured */
+  eta_s?: number[];
+  /** that comes now */
+  file?: string;
+  id: string;
+  /** queued listing checking downloading waiting paused failed complete */
+  state: string;
+  /** what it waits for, in words */
+  why?: string;
+}
+
+export interface CatalogueEntry {
+  /** id of the model that it belongs to */
+  base?: string;
+  /** to fetch in all, about */
+  bytes: number;
+  /** pinned; absent until the hub has named one */
+  commit?: string;
+  /** every file is here, and was hashed */
+  complete: boolean;
+  /** what qie pull fetches without a name */
+  default: boolean;
+  fit: Fit;
+  id: string;
+  kind: CatalogueEntryKind;
+  /** qie itself knows commit and hashes of all weights; else the hub's word at the first pull is pinned */
+  known: boolean;
+  licence: string;
+  name: string;
+  note?: string;
+  /** its state is absent before the first pull */
+  progress: ModelProgress;
+  repository: string;
+}
+
 export interface RemovedJob {
   bytes: number;
   id: string;
@@ -66,18 +135,6 @@ export interface CrashList {
 export interface EarlierUsage {
   bytes: number;
   jobs: number;
-}
-
-export interface Failure {
-  code: string;
-  /** what qie did about it */
-  done?: string;
-  /** the one next action */
-  hint?: string;
-  /** the cause, with what was measured */
-  message: string;
-  /** name of the crash report, for /api/v1/crashes/{name} */
-  report?: string;
 }
 
 export interface FolderUsage {
@@ -219,14 +276,6 @@ export interface KnownEdit {
   prompt: string;
 }
 
-export interface ModelProgress {
-  bytes_done: number;
-  bytes_per_s: number;
-  bytes_total: number;
-  id: string;
-  state: string;
-}
-
 export interface Progress {
   attempt: number;
   eta_s?: number[];
@@ -327,6 +376,8 @@ export interface Worker {
 }
 
 export interface State {
+  /** of models, since this start */
+  downloads: ModelProgress[];
   epoch: string;
   gauges: Gauges;
   /** all that wait or run, and the newest that ended */
@@ -377,6 +428,9 @@ export interface ModelInfo {
 }
 
 export interface ModelList {
+  /** what can be fetched, the recommended first */
+  catalogue: CatalogueEntry[];
+  /** on this machine, the selected one first */
   models: ModelInfo[];
 }
 
@@ -414,6 +468,10 @@ export interface Problem {
 export interface Readiness {
   ready: boolean;
   reasons: Notice[];
+}
+
+export interface Removed {
+  bytes: number;
 }
 
 export interface Setting {
@@ -999,7 +1057,7 @@ export const getListModelsUrl = () => {
 }
 
 /**
- * @summary Models on this machine
+ * @summary Models on this machine, and what can be fetched
  */
 export const listModels = async ( options?: Parameters<typeof request>[1]): Promise<ModelList> => {
 
@@ -1007,6 +1065,30 @@ export const listModels = async ( options?: Parameters<typeof request>[1]): Prom
   {
     ...options,
     method: 'GET'
+
+
+  }
+);}
+
+
+
+export const getRemoveModelUrl = (id: string,) => {
+
+
+
+
+  return `/api/v1/models/${id}`
+}
+
+/**
+ * @summary Delete what was fetched of a model
+ */
+export const removeModel = async (id: string, options?: Parameters<typeof request>[1]): Promise<Removed> => {
+
+  return request<Removed>(getRemoveModelUrl(id),
+  {
+    ...options,
+    method: 'DELETE'
 
 
   }
@@ -1049,9 +1131,9 @@ export const getPullModelUrl = (id: string,) => {
 /**
  * @summary Start or resume a download
  */
-export const pullModel = async (id: string, options?: Parameters<typeof request>[1]): Promise<ModelInfo> => {
+export const pullModel = async (id: string, options?: Parameters<typeof request>[1]): Promise<ModelProgress> => {
 
-  return request<ModelInfo>(getPullModelUrl(id),
+  return request<ModelProgress>(getPullModelUrl(id),
   {
     ...options,
     method: 'POST'

@@ -16,17 +16,17 @@ import { Settings, StorageLine } from "./settings"
 import { useCountdown, words } from "./worker-line"
 
 /** What a person may know of program and machine; every number is measured. */
-export function SystemPanel() {
+export function SystemPanel({ children }: { children?: ReactNode }) {
   const locked = useStatus((s) => s.locked)
   const open = useUi((ui) => ui.panel === "system") && !locked
   return (
     <Dialog open={open} onClose={() => useUi.setState({ panel: null })} title={t("system.title")}>
-      {open && <Facts />}
+      {open && <Facts>{children}</Facts>}
     </Dialog>
   )
 }
 
-function Facts() {
+function Facts({ children }: { children: ReactNode }) {
   const board = useBoard((b) => b)
   const system = useQuery({ queryKey: ["system"], queryFn: ({ signal }) => getSystem({ signal }), staleTime: 0 })
   const left = useCountdown(board?.worker ?? null)
@@ -61,6 +61,7 @@ function Facts() {
         <Row name={t("storage.title")}><StorageLine /></Row>
         <Row name={t("system.docs")}><a href="/docs" className="text-accent underline">{t("system.docs.link")}</a></Row>
       </dl>
+      {children}
       <Doctor />
       <Settings />
       <div className="flex flex-wrap gap-2">

@@ -1,0 +1,262 @@
+package supervisor_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"qie/supervisor"
+	"qie/supervisor/download"
+	"qie/supervisor/download/downloadtest"
+	"qie/supervisor/event"
+	"qie/supervisor/job"
+	"qie/supervisor/model"
+	st "qie/supervisor/supervisortest"
+)
+
+const (
+	fetched   = "qwen-image-edit-2509"
+	lightning = "lightning-2509-4"
+)
+
+// aHub serves a made-up 2509 and two Lightning LoRAs in one repository.
+func aHub(t *testing.T) *downloadtest.Hub {
+	t.Helper()
+	h, err := downloadtest.New(map[string]map[string]*downloadtest.File{
+		"Qwen/Qwen-Image-Edit-2509": {
+			"model_index.json": {Text: `{"_class_name":"QwenImageEditPlusPipeline","transformer":["diffusers","T"],"vae":["diffusers","V"]}`},
+			"transformer/diffusion_pytorch_model.safetensors": {Size: 3 << 20},
+			"vae/diffusion_pytorch_model.safetensors":         {Size: 1 << 20},
+			"README.md": {Text: "not wanted"},
+		},
+		"lightx2v/Qwen-Image-Lightning": {
+			"Qwen-Image-Edit-2509/Qwen-Image-Edit-2509-Lightning-4steps-V1.0-bf16.safetensors": {Size: 1 << 19},
+			"Qwen-Image-Edit-2509/Qwen-Image-Edit-2509-Lightning-8steps-V1.0-bf16.safetensors": {Size: 1 << 18},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.Close)
+	return h
+}
+
+// fetches gives a supervisor a downloader of its home.
+func fetches(t *testing.T, h *downloadtest.Hub, home string) st.Option {
+	t.Helper()
+	d, err := download.New(download.Options{Endpoint: h.URL, Cache: filepath.Join(home, "huggingface_cache", "hub"),
+		Pins: filepath.Join(home, "pins"), DiskFloor: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	return func(c *supervisor.Config) { c.Home, c.Downloads, c.ResumeDownloads = home, d, true }
+}
+
+func downloadOf(s *supervisor.Supervisor, id string) event.ModelProgress {
+	for _, f := range s.Catalogue() {
+		if f.ID == id {
+			return f.Progress
+		}
+	}
+	return event.ModelProgress{}
+}
+
+func pull(t *testing.T, s *supervisor.Supervisor, id string) {
+	t.Helper()
+	if _, err := s.Pull(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	st.Until(t, s, "end of the download of "+id, func() bool {
+		p := downloadOf(s, id)
+		if p.State == "failed" {
+			t.Fatalf("%+v", p.Error)
+		}
+		return p.State == "complete"
+	})
+}
+
+// submitTo queues an edit for a model by its name.
+func submitTo(t *testing.T, s *supervisor.Supervisor, id string) (job.Job, error) {
+	t.Helper()
+	st.WaitModel(t, s)
+	return s.Submit(t.Context(), supervisor.Submission{Recipe: job.Recipe{Prompt: "make it sepia", Model: id},
+		Uploads: []supervisor.Upload{st.Upload(t, s, st.Picture(96, 64))}})
+}
+
+// While a model is fetched everything else works, and an edit for it waits in the line, says why, and starts when the
+// model is whole.
+func TestPull_AnEditWaitsForItsModel(t *testing.T) {
+	h := aHub(t)
+	h.Gate = make(chan struct{})
+	home := t.TempDir()
+	s := st.New(t, fetches(t, h, home))
+	_, err := submitTo(t, s, fetched)
+	if e := job.AsError(err); e.Code != job.CodeModelNotInstalled || e.Hint != "fetch it with: qie pull "+fetched {
+		t.Fatalf("an edit for a model that nobody fetches: %v", err)
+	}
+	if _, err := s.Pull(t.Context(), fetched); err != nil {
+		t.Fatal(err)
+	}
+	waits, err := submitTo(t, s, fetched)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if waits.State != job.Queued || !slices.ContainsFunc(waits.Notices, func(n job.Notice) bool {
+		return n.Code == "waits_for_model" && strings.Contains(n.Message, "starts when it is here")
+	}) {
+		t.Errorf("the waiting edit is %+v", waits)
+	}
+	// Another edit passes it.
+	if j := st.WaitEnd(t, s, st.Submit(t, s, "make it sepia").ID); j.State != job.Succeeded || j.Result.Model == fetched {
+		t.Fatalf("an edit meanwhile: %+v", j)
+	}
+	if j, _ := s.Job(t.Context(), waits.ID); j.State != job.Queued {
+		t.Fatalf("it did not wait: %+v", j)
+	}
+	close(h.Gate)
+	j := st.WaitEnd(t, s, waits.ID)
+	if j.State != job.Succeeded || j.Result.Model != fetched {
+		t.Fatalf("the edit that waited: %+v", j)
+	}
+	if slices.ContainsFunc(j.Notices, func(n job.Notice) bool { return n.Code == "waits_for_model" }) {
+		t.Errorf("it is still said to wait: %v", j.Notices)
+	}
+	if !slices.ContainsFunc(s.Models(), func(m model.Spec) bool { return m.ID == fetched && m.Licence == "Apache-2.0" && m.MaxImages == 3 }) {
+		t.Errorf("models here: %+v", s.Models())
+	}
+	// The next start finds it: by its name, and by itself where memory is enough.
+	place := filepath.Join(home, "models", fetched)
+	for _, name := range []string{fetched, ""} {
+		if dir, err := model.Select(name, home, filepath.Join(home, "huggingface_cache"), 64<<30); dir != place || err != nil {
+			t.Errorf("select %q: %q, %v", name, dir, err)
+		}
+	}
+	if dir, err := model.Select("Qwen/Qwen-Image-Edit-2509", home, filepath.Join(home, "huggingface_cache"), 0); err != nil || !strings.Contains(dir, "snapshots") {
+		t.Errorf("select by repository: %q, %v", dir, err)
+	}
+}
+
+// A download survives a restart, and a pause keeps what was fetched.
+func TestPull_GoesOnAfterARestart(t *testing.T) {
+	h := aHub(t)
+	h.Gate = make(chan struct{})
+	home := t.TempDir()
+	s, err := supervisor.Open(t.Context(), st.Config(t, fetches(t, h, home)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.PausePull(t.Context(), fetched); job.AsError(err).Code != job.CodeConflict {
+		t.Errorf("pause of what does not run: %v", err)
+	}
+	if _, err := s.Pull(t.Context(), fetched); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.PausePull(t.Context(), fetched); err != nil {
+		t.Fatal(err)
+	}
+	if p := downloadOf(s, fetched); p.State != "paused" {
+		t.Errorf("paused: %+v", p)
+	}
+	if _, err := s.Pull(t.Context(), fetched); err != nil {
+		t.Fatal(err)
+	}
+	waits, err := submitTo(t, s, fetched)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.Close(t, s)
+	close(h.Gate)
+	s = st.New(t, fetches(t, h, home))
+	if j := st.WaitEnd(t, s, waits.ID); j.State != job.Succeeded || j.Result.Model != fetched {
+		t.Errorf("the edit that waited over a restart: %+v", j)
+	}
+	// What has ended does not begin again.
+	if text := downloadOf(s, fetched); text.State != "complete" {
+		t.Errorf("got %+v", text)
+	}
+}
+
+// A LoRA of few steps becomes a preset of its model, and removing it takes the preset away; what another entry of the
+// same repository needs stays.
+func TestPull_LightningIsAPreset(t *testing.T) {
+	h := aHub(t)
+	home := t.TempDir()
+	s := st.New(t, fetches(t, h, home))
+	st.WaitModel(t, s)
+	spec := func() model.Spec {
+		spec, err := model.Load(filepath.Join(home, "models", fetched))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return spec
+	}
+	pull(t, s, lightning)
+	pull(t, s, "lightning-2509-8")
+	pull(t, s, fetched)
+	if got := spec(); got.Presets["fast"].Steps != 4 || got.Presets["fast"].CFG != 1 || got.Presets["fast"].Shift != 3 || got.Presets["balanced"].Steps != 8 {
+		t.Errorf("presets %+v", got.Presets)
+	}
+	if bytes, err := s.RemoveModel(t.Context(), lightning); err != nil || bytes != 1<<19 {
+		t.Fatalf("removed %d bytes, %v", bytes, err)
+	}
+	got := spec()
+	if _, ok := got.Presets["fast"]; ok || got.Presets["balanced"].Steps != 8 {
+		t.Errorf("presets %+v", got.Presets)
+	}
+	if _, err := s.RemoveModel(t.Context(), lightning); job.AsError(err).Code != job.CodeNotFound {
+		t.Errorf("removed twice: %v", err)
+	}
+	pull(t, s, lightning)
+	if spec().Presets["fast"].Steps != 4 {
+		t.Error("a LoRA that was fetched later is no preset")
+	}
+	j, err := s.Submit(t.Context(), supervisor.Submission{Recipe: job.Recipe{Prompt: "make it sepia", Model: fetched, Preset: "fast"},
+		Uploads: []supervisor.Upload{st.Upload(t, s, st.Picture(96, 64))}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if j = st.WaitEnd(t, s, j.ID); j.State != job.Succeeded || j.Steps != 4 {
+		t.Errorf("an edit with the preset: %+v", j)
+	}
+	if _, err := s.RemoveModel(t.Context(), fetched); err != nil {
+		t.Fatal(err)
+	}
+	left, _ := filepath.Glob(filepath.Join(home, "huggingface_cache", "hub", "models--Qwen*"))
+	if _, err := os.Stat(filepath.Join(home, "models", fetched)); err == nil || len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	if slices.ContainsFunc(s.Models(), func(m model.Spec) bool { return m.ID == fetched }) {
+		t.Error("a removed model is still listed")
+	}
+}
+
+// The model that is served is not taken away under it, and a download that runs is paused first.
+func TestRemoveModel_RefusesWhatIsInUse(t *testing.T) {
+	h := aHub(t)
+	home := t.TempDir()
+	s, err := supervisor.Open(t.Context(), st.Config(t, fetches(t, h, home)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.WaitModel(t, s)
+	pull(t, s, fetched)
+	st.Close(t, s)
+	h.Gate = make(chan struct{})
+	s = st.New(t, fetches(t, h, home), st.Model(filepath.Join(home, "models", fetched)))
+	st.WaitModel(t, s)
+	if _, err := s.RemoveModel(t.Context(), fetched); job.AsError(err).Code != job.CodeConflict {
+		t.Errorf("the served model: %v", err)
+	}
+	if _, err := s.Pull(t.Context(), lightning); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.RemoveModel(t.Context(), lightning); err == nil {
+		t.Error("a running download was removed")
+	}
+	if _, err := s.RemoveModel(t.Context(), "gone"); job.AsError(err).Code != job.CodeUnknownModel {
+		t.Errorf("an unknown one: %v", err)
+	}
+}
