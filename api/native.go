@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"qie/supervisor"
+	"qie/supervisor/doctor"
 	"qie/supervisor/event"
 	"qie/supervisor/job"
 	"qie/supervisor/model"
@@ -233,7 +234,7 @@ func (s *server) pauseModel(_ context.Context, in *modelInput) (*empty, error) {
 	return nil, problemOf(job.Errorf(job.CodeUnknownModel, "qie knows no model %q", in.ID))
 }
 
-func (s *server) doctor(ctx context.Context, _ *empty) (*body[any], error) {
+func (s *server) doctor(ctx context.Context, _ *empty) (*body[doctor.Diagnosis], error) {
 	if s.Doctor == nil {
 		return nil, problemOf(errNotReady)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"qie/supervisor"
+	"qie/supervisor/doctor"
 )
 
 // Config of the handler. A nil Supervisor is enough to generate the OpenAPI document.
@@ -25,7 +26,7 @@ type Config struct {
 	Origins                   []string // trusted on the original program's routes
 	Dist                      fs.FS    // the built page
 	InputFolder, OutputFolder string
-	Doctor                    func(ctx context.Context) any
+	Doctor                    func(ctx context.Context) doctor.Diagnosis
 	Log                       *slog.Logger
 	Version                   string
 }

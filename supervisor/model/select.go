@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 
@@ -15,6 +16,9 @@ import (
 
 // repositories of the full model, the preferred one first. All are published under Apache-2.0.
 var repositories = []string{"Qwen/Qwen-Image-Edit-2511", "Qwen/Qwen-Image-Edit-2509", "Qwen/Qwen-Image-Edit"}
+
+// Repositories names the full models that are looked for, the preferred one first.
+func Repositories() []string { return slices.Clone(repositories) }
 
 // fullMemory is what the full model in BF16 needs: 57.7 GB of weights and what a step takes (design: 64 GB machines).
 const fullMemory = 60 << 30
