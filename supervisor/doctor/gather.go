@@ -104,6 +104,7 @@ func Gather(ctx context.Context, o Options) preflight.Facts {
 		}
 	})
 	all.Wait()
+	f.Env.None = f.Env.Err != nil && !there(f.Env.Dir)
 	f.Fetch = append(fetchEnv(f), o.Fetch...)
 	if f.Later = o.Later; f.Later == nil && !f.Full {
 		f.Later = []preflight.Item{{Name: "full model", Download: preflight.FullBytes, Disk: preflight.FullBytes, Elsewhere: elsewhere(c.Home, c.HFHome)}}

@@ -55,6 +55,7 @@ type Python struct {
 type Tree struct {
 	Dir   string
 	Files int
+	None  bool  // nothing is there yet
 	Err   error // what is missing or changed
 }
 

@@ -56,7 +56,7 @@ func system(f Facts) Finding {
 		title = h.OS
 	}
 	switch {
-	case h.OS == "darwin":
+	case h.AppleSilicon() || h.Translated:
 		major, _, _ := strings.Cut(h.Version, ".")
 		if n, err := strconv.Atoi(major); err == nil && n < macOSMin {
 			return Finding{Level: Error, Title: title,
@@ -82,7 +82,7 @@ func (f Facts) Kind() string {
 	switch {
 	case f.Device == "mps" || f.Device == "cuda" || f.Device == "cpu":
 		return f.Device
-	case f.Host.AppleSilicon():
+	case f.Host.AppleSilicon() || f.Host.Translated:
 		return "mps"
 	case f.Host.GPU != "":
 		return "cuda"
@@ -105,6 +105,8 @@ func device(f Facts) Finding {
 		return Finding{Level: Error, Title: "QIE_DEVICE=mps", Cause: "MPS exists on Apple Silicon only", Fix: "QIE_DEVICE=auto ./start"}
 	case f.Device == "cuda" && (h.GPU == "" || h.OS == "darwin"):
 		return Finding{Level: Error, Title: "QIE_DEVICE=cuda", Cause: "nvidia-smi finds no NVIDIA GPU here", Fix: "QIE_DEVICE=auto ./start"}
+	case f.Numeric.Err != nil && f.Numeric.Tests == 0:
+		return Finding{Level: Error, Title: title + ": it could not be tried", Cause: message(f.Numeric.Err), Fix: "qie doctor --fix environment"}
 	case f.Numeric.Err != nil:
 		return Finding{Level: Error, Title: title + " computes wrong", Cause: message(f.Numeric.Err), Fix: "QIE_DEVICE=cpu ./start",
 			Advice: "also report it: qie doctor --report"}

@@ -81,6 +81,13 @@ func cache(f Facts) Finding { return folder("models in", f.Cache, "") }
 func jobs(f Facts) Finding  { return folder("pictures in", f.Jobs, "") }
 
 func environment(f Facts) Finding {
+	if f.Env.Err != nil && (machine(f).Level == Error || system(f).Level == Error) && !f.Host.Translated {
+		return Finding{Level: Error, Title: "the Python environment cannot be built here", Cause: "torch does not exist for this machine, as is said above",
+			Advice: "what is said there"}
+	}
+	if f.Env.None {
+		return Finding{Level: Error, Title: "the Python environment is not built yet", Cause: "set-up did not come so far", Fix: "./setup.sh"}
+	}
 	if f.Env.Err != nil {
 		fix := "qie doctor --fix environment"
 		if !f.UV {

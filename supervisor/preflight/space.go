@@ -93,8 +93,8 @@ func memory(f Facts) Finding {
 		return ok("%s", title)
 	}
 	return Finding{Level: Warning, Title: title + "; plan: the demo model",
-		Cause: fmt.Sprintf("the full model's weights take %.0f GB in %s and %s %.0f GB", float64(full.Need)/gigabyte, dtypeName(full),
-			where, float64(full.Have)/gigabyte),
+		Cause: fmt.Sprintf("the full model's weights take %.0f GB in %s, and %s %.0f GB", float64(full.Need)/gigabyte, dtypeName(full),
+			where, sizeGiB(full.Have)),
 		Advice: "nothing for the demo; the full model needs a Mac with 64 GB, or an NVIDIA GPU with 80 GB"}
 }
 
@@ -125,7 +125,7 @@ func selectedMemory(f Facts, title string) Finding {
 	need := fmt.Sprintf("the selected model takes %.1f GB in %s", float64(p.Need)/gigabyte, dtypeName(p))
 	switch {
 	case !p.Fits:
-		return Finding{Level: Error, Title: title, Cause: fmt.Sprintf("%s and there are %.1f GB", need, float64(p.Have)/gigabyte),
+		return Finding{Level: Error, Title: title, Cause: fmt.Sprintf("%s, and there are %.0f GB", need, sizeGiB(p.Have)),
 			Fix: "QIE_MODEL=demo ./start"}
 	case p.Tight:
 		return Finding{Level: Warning, Title: title + "; plan: all weights in memory", Cause: need + ", which is nearly all there is",
@@ -160,6 +160,14 @@ func disk(f Facts) Finding {
 	if need > 0 {
 		title += "; still to be fetched: " + list(f.Fetch)
 	}
+	// Who cannot run the full model need not make room for it.
+	if !PlanOf(f.Host, f.Kind(), "full", FullBytes).Fits {
+		return ok("%s", title)
+	}
+	other := "/mnt/other/models"
+	if f.Host.OS == "darwin" {
+		other = `"/Volumes/Other disk/models"`
+	}
 	var later int64
 	for _, i := range f.Later {
 		if i.Elsewhere == 0 {
@@ -172,7 +180,7 @@ func disk(f Facts) Finding {
 	if later > 0 && free < need+later+diskFloor {
 		return Finding{Level: Warning, Title: title,
 			Cause:  fmt.Sprintf("enough for the demo, but the full model would need %s", gb(need+later+diskFloor)),
-			Fix:    `HF_HOME="/Volumes/Other disk/models" ./start`,
+			Fix:    "HF_HOME=" + other + " ./start",
 			Advice: "nothing for the demo; for the full model free some space, or name a larger disk like this"}
 	}
 	return ok("%s", title)
