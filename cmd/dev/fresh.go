@@ -17,12 +17,12 @@ import (
 
 // setupSteps are what setup.sh does, each with the file that says it is done and the words that it begins with.
 var setupSteps = []struct{ name, done, begins string }{
-	{"tools", ".qie/stamps/tool-node", "tools: fetching"},
-	{"Node packages", ".qie/stamps/packages", "page: fetching"},
-	{"page", ".qie/stamps/page", "page: building"},
-	{"program", ".qie/stamps/binary", "program: building"},
-	{"environment", "HOME/python/*/qie-complete", "environment: Python packages"},
-	{"self-test", "HOME/run/self-test.json", "self-test: the demo"},
+	{"tools", ".qie/stamps/tool-node", "[1/5] Tools: fetching"},
+	{"Node packages", ".qie/stamps/packages", "[2/5] Page: fetching"},
+	{"page", ".qie/stamps/page", "[2/5] Page: building"},
+	{"program", ".qie/stamps/binary", "[3/5] Program: building"},
+	{"environment", "HOME/python/*/qie-complete", "[4/5] Python environment: building"},
+	{"self-test", "HOME/run/self-test.json", "[5/5] Self-test: the demo"},
 }
 
 // coreutils is what PATH holds in the test beside sh, git and python3.
@@ -35,7 +35,7 @@ const secondRunMax = 5 * time.Second
 // fresh does in a fresh clone what README says, with nothing on PATH but python3, git and coreutils, and kills the
 // set-up after each of its steps: the next run must go on from there. The caches of uv, npm and Go are this machine's.
 func fresh(ctx context.Context, _ []string) error {
-	top, err := os.MkdirTemp("", "qie-fresh-*")
+	top, err := os.MkdirTemp("", "qie fresh ünï 照片 *")
 	if err != nil {
 		return fmt.Errorf("temporary folder: %w", err)
 	}
