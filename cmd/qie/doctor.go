@@ -32,7 +32,7 @@ func (a *app) doctor() *cobra.Command {
 		RunE: func(cmd *cobra.Command, names []string) error {
 			if cmd.Flags().Changed("report") {
 				if len(names) == 1 { // --report FILE without the equals sign
-					f.report, names = names[0], nil
+					f.report = names[0]
 				}
 				return a.writeReport(cmd.Context(), f)
 			}

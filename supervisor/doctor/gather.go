@@ -4,13 +4,13 @@ package doctor
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -162,6 +162,8 @@ func modelFacts(o Options, f *preflight.Facts) {
 	f.Model, f.ModelErr = model.Load(dir)
 }
 
+var hashName = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
 // verifyModel reads every file whose hash is known: by the model's own manifest, or by the Hugging Face cache, where
 // the blob of a large file is named by its sha256.
 func verifyModel(dir string) error {
@@ -177,7 +179,7 @@ func verifyModel(dir string) error {
 			return job.Errorf(job.CodeWeightsMissing, "%s leads to nothing", filepath.Base(path))
 		}
 		want := filepath.Base(blob)
-		if _, err := hex.DecodeString(want); err != nil || len(want) != 64 {
+		if !hashName.MatchString(want) {
 			return nil
 		}
 		sum, err := model.HashFile(blob)
@@ -308,11 +310,7 @@ func elsewhere(home, other string) int64 {
 	if unix.Stat(host.Nearest(home), &a) != nil || unix.Stat(host.Nearest(other), &b) != nil || a.Dev == b.Dev {
 		return 0
 	}
-	var s unix.Statfs_t
-	if unix.Statfs(host.Nearest(other), &s) != nil {
-		return 0
-	}
-	return int64(s.Bavail) * int64(s.Bsize)
+	return host.DiskFree(other)
 }
 
 func leftovers(home string) []host.Named {

@@ -68,6 +68,15 @@ func Read(ctx context.Context, folder string) Facts {
 	return f
 }
 
+// DiskFree is how many bytes are free where the folder lies, or would; 0 when the system does not tell.
+func DiskFree(folder string) int64 {
+	d, err := disk.Usage(Nearest(folder))
+	if err != nil {
+		return 0
+	}
+	return int64(d.Free)
+}
+
 // Nearest is the folder itself, or its nearest parent that exists.
 func Nearest(folder string) string {
 	for dir := folder; ; dir = filepath.Dir(dir) {
