@@ -289,7 +289,7 @@ func (f *freshClone) refuses(ctx context.Context) error {
 		const nobody = 65534
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
 		// The folders above are this user's alone; nobody has to come as far as the clone.
-		if err := errors.Join(os.Chmod(filepath.Dir(f.dir), 0o755), os.Chmod(f.dir, 0o755)); err != nil {
+		if err := errors.Join(os.Chmod(filepath.Dir(f.dir), 0o755), os.Chmod(f.dir, 0o755), os.Chmod(filepath.Join(filepath.Dir(f.dir), "bin"), 0o755)); err != nil {
 			return err
 		}
 	} else {
