@@ -291,8 +291,8 @@ main() {
 	done
 	cd "$(dirname "$0")"
 	umask 077
-	find_python
 	places
+	find_python
 	mkdir -p .qie
 	alone
 	: >.qie/setup.log
