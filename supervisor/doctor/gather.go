@@ -219,7 +219,10 @@ func ask(ctx context.Context, o Options) preflight.Network {
 		return preflight.Network{}
 	}
 	limit := o.NetworkLimit
-	if limit == 0 {
+	switch {
+	case limit == 0 && o.Verify:
+		limit = PatientAsk
+	case limit == 0:
 		limit = quickLimit
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
