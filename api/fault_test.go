@@ -18,6 +18,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"qie/supervisor/doctor"
 	"qie/supervisor/event"
 	"qie/supervisor/job"
 	st "qie/supervisor/supervisortest"
@@ -249,7 +250,7 @@ func TestFault48_RefreshShowsTheStep(t *testing.T) {
 
 // A handler that panics: 500 with no text of the inside, and the worker does not notice.
 func TestFault52_PanicInAHandler(t *testing.T) {
-	r := newRig(t, rigConfig{api: Config{Doctor: func(context.Context) any { panic("secret inside") }}})
+	r := newRig(t, rigConfig{api: Config{Doctor: func(context.Context) doctor.Diagnosis { panic("secret inside") }}})
 	j := r.held(t)
 	worker := r.sup.State().Worker
 	for range 3 {

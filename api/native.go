@@ -5,6 +5,7 @@ import (
 
 	"qie/supervisor"
 	"qie/supervisor/catalog"
+	"qie/supervisor/doctor"
 	"qie/supervisor/event"
 	"qie/supervisor/job"
 	"qie/supervisor/model"
@@ -262,7 +263,7 @@ func (s *server) removeModel(ctx context.Context, in *modelInput) (*body[Removed
 	return answer(Removed{bytes}, err)
 }
 
-func (s *server) doctor(ctx context.Context, _ *empty) (*body[any], error) {
+func (s *server) doctor(ctx context.Context, _ *empty) (*body[doctor.Diagnosis], error) {
 	if s.Doctor == nil {
 		return nil, problemOf(errNotReady)
 	}

@@ -25,9 +25,11 @@ import (
 
 	"qie/supervisor"
 	"qie/supervisor/config"
+	"qie/supervisor/doctor"
 	"qie/supervisor/event"
 	"qie/supervisor/folder"
 	"qie/supervisor/job"
+	"qie/supervisor/preflight"
 	st "qie/supervisor/supervisortest"
 )
 
@@ -76,7 +78,7 @@ func newRig(t testing.TB, cfg rigConfig) *rig {
 		cfg.api.Dist = testDist
 	}
 	if cfg.api.Doctor == nil {
-		cfg.api.Doctor = func(context.Context) any { return map[string]any{"findings": []string{}} }
+		cfg.api.Doctor = func(context.Context) doctor.Diagnosis { return doctor.Diagnosis{Findings: []preflight.Finding{}} }
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"qie/supervisor"
 	"qie/supervisor/config"
+	"qie/supervisor/doctor"
 	"qie/supervisor/folder"
 )
 
@@ -28,7 +29,7 @@ type Config struct {
 	// Settings are those in force; origins and folders of them may change while the server runs. nil: the defaults.
 	Settings *config.Live
 	Input    *folder.Input // nil: none
-	Doctor   func(ctx context.Context) any
+	Doctor   func(ctx context.Context) doctor.Diagnosis
 	Log      *slog.Logger
 	Version  string
 }

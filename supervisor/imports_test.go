@@ -36,11 +36,12 @@ var mayImport = map[string]string{
 	"supervisor/store":     "supervisor/job supervisor/failpoint",
 	"supervisor/sched":     "supervisor/job",
 	"supervisor/plan":      "supervisor/job supervisor/model supervisor/host",
-	"supervisor/python":    "supervisor/job supervisor/host pyruntime",
+	"supervisor/python":    "supervisor/job supervisor/host supervisor/wire pyruntime",
 	"supervisor/download":  "supervisor/job supervisor/catalog supervisor/host supervisor/failpoint",
 	"supervisor/preflight": "supervisor/job supervisor/host supervisor/model supervisor/python supervisor/config",
-	"supervisor/doctor":    "supervisor/job supervisor/host supervisor/model supervisor/python supervisor/config supervisor/preflight",
 	// 2
+	"supervisor/doctor": "supervisor/catalog supervisor/job supervisor/host supervisor/model supervisor/python supervisor/config supervisor/preflight " +
+		"supervisor/plan supervisor/wire",
 	"supervisor/worker":            "supervisor/job supervisor/event supervisor/plan supervisor/wire supervisor/host",
 	"supervisor/worker/fakeworker": "supervisor/wire",
 	// 3

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,12 +18,12 @@ import (
 
 // setupSteps are what setup.sh does, each with the file that says it is done and the words that it begins with.
 var setupSteps = []struct{ name, done, begins string }{
-	{"tools", ".qie/stamps/tool-node", "tools: fetching"},
-	{"Node packages", ".qie/stamps/packages", "page: fetching"},
-	{"page", ".qie/stamps/page", "page: building"},
-	{"program", ".qie/stamps/binary", "program: building"},
-	{"environment", "HOME/python/*/qie-complete", "environment: Python packages"},
-	{"self-test", "HOME/run/self-test.json", "self-test: the demo"},
+	{"tools", ".qie/stamps/tool-node", "[1/5] Tools: fetching"},
+	{"Node packages", ".qie/stamps/packages", "[2/5] Page: fetching"},
+	{"page", ".qie/stamps/page", "[2/5] Page: building"},
+	{"program", ".qie/stamps/binary", "[3/5] Program: building"},
+	{"environment", "HOME/python/*/qie-complete", "[4/5] Python environment: building"},
+	{"self-test", "HOME/run/self-test.json", "[5/5] Self-test: the demo"},
 }
 
 // coreutils is what PATH holds in the test beside sh, git and python3.
@@ -35,13 +36,16 @@ const secondRunMax = 5 * time.Second
 // fresh does in a fresh clone what README says, with nothing on PATH but python3, git and coreutils, and kills the
 // set-up after each of its steps: the next run must go on from there. The caches of uv, npm and Go are this machine's.
 func fresh(ctx context.Context, _ []string) error {
-	top, err := os.MkdirTemp("", "qie-fresh-*")
+	top, err := os.MkdirTemp("", "qie fresh ünï 照片 *")
 	if err != nil {
 		return fmt.Errorf("temporary folder: %w", err)
 	}
 	defer func() { _ = removeAll(top) }()
 	f := &freshClone{dir: filepath.Join(top, "qie"), home: filepath.Join(top, "home", "qwen-image-editor")}
 	if err := f.prepare(ctx, top); err != nil {
+		return err
+	}
+	if err := f.refuses(ctx); err != nil {
 		return err
 	}
 	for i, step := range setupSteps {
@@ -59,8 +63,8 @@ func fresh(ctx context.Context, _ []string) error {
 		}
 		fmt.Println("killed after", step.name)
 	}
-	if output, err := f.run(ctx, "./setup.sh"); err != nil {
-		return fmt.Errorf("set-up to its end: %w\n%s", err, output)
+	if err := f.twice(ctx); err != nil {
+		return err
 	}
 	began := time.Now()
 	if output, err := f.run(ctx, "./setup.sh"); err != nil || time.Since(began) > secondRunMax {
@@ -215,6 +219,7 @@ var address = regexp.MustCompile(`http://127\.0\.0\.1:\d+`)
 // serves starts the program by ./start, edits by the server, and ends it like Ctrl+C does.
 func (f *freshClone) serves(ctx context.Context) error {
 	var output bytes.Buffer
+	began := time.Now()
 	cmd := f.command(ctx, "./start", "--port", "0")
 	cmd.Stdout = &output
 	if err := cmd.Start(); err != nil {
@@ -222,10 +227,11 @@ func (f *freshClone) serves(ctx context.Context) error {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	deadline := time.Now().Add(30 * time.Second)
-	for _, err := os.Stat(filepath.Join(f.home, "run", "instance.json")); err != nil && time.Now().Before(deadline); _, err = os.Stat(filepath.Join(f.home, "run", "instance.json")) {
-		time.Sleep(20 * time.Millisecond)
+	took, err := f.answers(ctx, began)
+	if err != nil {
+		return err
 	}
+	fmt.Printf("./start to a page that answers: %d ms\n", took.Milliseconds())
 	edited, err := f.run(ctx, ".qie/bin/qie", "edit", "-i", "pyruntime/demo/testdata/photos/cat.jpg", "make it sepia", "-o", "cat.png")
 	if err != nil {
 		err = fmt.Errorf("edit on the server: %w\n%s", err, edited)
@@ -241,6 +247,83 @@ func (f *freshClone) serves(ctx context.Context) error {
 		err = errors.Join(err, fmt.Errorf("./start printed no address: %s", output.String()))
 	}
 	return err
+}
+
+// startMax is how long ./start may take to a page that answers, set-up done.
+const startMax = time.Second
+
+// answers waits until the page is served, and tells how long it took since began.
+func (f *freshClone) answers(ctx context.Context, began time.Time) (time.Duration, error) {
+	for poll := time.NewTicker(5 * time.Millisecond); ; <-poll.C {
+		took := time.Since(began)
+		if took > 30*time.Second {
+			return took, errors.New("./start serves no page")
+		}
+		data, err := os.ReadFile(filepath.Join(f.home, "run", "instance.json"))
+		if err != nil {
+			continue
+		}
+		url := address.FindString(string(data))
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil || url == "" {
+			continue
+		}
+		req.Header.Set("Accept", "text/html")
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			continue
+		}
+		_ = res.Body.Close()
+		if took = time.Since(began); res.StatusCode != http.StatusOK || took > startMax {
+			return took, fmt.Errorf("./start answered %s after %v, the limit is %v", res.Status, took, startMax)
+		}
+		return took, nil
+	}
+}
+
+// refuses runs the set-up as a user who may write neither to the clone nor to a home: it says so before it fetches
+// anything.
+func (f *freshClone) refuses(ctx context.Context) error {
+	cmd := f.command(ctx, "./setup.sh")
+	if os.Geteuid() == 0 {
+		const nobody = 65534
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
+		// The folders above are this user's alone; nobody has to come as far as the clone.
+		if err := errors.Join(os.Chmod(filepath.Dir(f.dir), 0o755), os.Chmod(f.dir, 0o755), os.Chmod(filepath.Join(filepath.Dir(f.dir), "bin"), 0o755)); err != nil {
+			return err
+		}
+	} else {
+		if err := os.Chmod(f.dir, 0o555); err != nil {
+			return err
+		}
+		defer func() { _ = os.Chmod(f.dir, 0o700) }()
+	}
+	output, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(output), "you cannot write to this folder") || strings.Contains(string(output), "[1/5]") {
+		return fmt.Errorf("set-up by a user without write access: %w\n%s", err, output)
+	}
+	fmt.Println("refused without write access")
+	return nil
+}
+
+// twice starts two set-ups at once: both end well.
+func (f *freshClone) twice(ctx context.Context) error {
+	second := make(chan error, 1)
+	go func() {
+		output, err := f.run(ctx, "./setup.sh")
+		if err != nil {
+			err = fmt.Errorf("%w\n%s", err, output)
+		}
+		second <- err
+	}()
+	output, err := f.run(ctx, "./setup.sh")
+	if err != nil {
+		err = fmt.Errorf("%w\n%s", err, output)
+	}
+	if err = errors.Join(err, <-second); err != nil {
+		return fmt.Errorf("two set-ups at once: %w", err)
+	}
+	return nil
 }
 
 // removeAll also takes folders that Go's module cache made read-only.

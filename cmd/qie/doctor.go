@@ -6,60 +6,83 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
+	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"qie/pyruntime"
-	"qie/supervisor/host"
+	"qie/supervisor/catalog"
+	"qie/supervisor/doctor"
 	"qie/supervisor/model"
 	"qie/supervisor/preflight"
-	"qie/supervisor/python"
 	"qie/web"
 )
 
-// diagnosis is the answer of `qie doctor --json` and of GET /api/v1/doctor.
-type diagnosis struct {
-	Version  string              `json:"version"`
-	Worst    preflight.Level     `json:"worst"`
-	Findings []preflight.Finding `json:"findings"`
+type doctorFlags struct {
+	list, strict, fix, verify bool
+	report                    string
 }
 
 func (a *app) doctor() *cobra.Command {
-	var list, strict, fix bool
+	var f doctorFlags
 	cmd := &cobra.Command{
 		Use: "doctor [NAME...]", Short: "Say what is wrong here, why, and what fixes it", Args: cobra.ArbitraryArgs,
-		Example: "  qie doctor\n  qie doctor memory disk\n  qie doctor --fix",
+		Example: "  qie doctor\n  qie doctor memory disk\n  qie doctor --verify\n  qie doctor --fix\n  qie doctor --report",
 		RunE: func(cmd *cobra.Command, names []string) error {
-			if list {
-				for _, n := range preflight.Names() {
-					a.out.result("%-12s %s", n[0], n[1])
+			if cmd.Flags().Changed("report") {
+				if len(names) == 1 { // --report FILE without the equals sign
+					f.report = names[0]
 				}
-				return nil
+				return a.writeReport(cmd.Context(), f)
 			}
-			facts := a.facts(cmd.Context(), false)
-			if fix {
-				if err := a.repair(cmd.Context(), facts); err != nil {
-					return err
-				}
-				facts = a.facts(cmd.Context(), false)
-			}
-			findings, err := preflight.Run(facts, names...)
-			if err != nil {
-				return exit(exitUsage, err)
-			}
-			return a.report(diagnosis{version(), preflight.Worst(findings), findings}, strict)
+			return a.runDoctor(cmd.Context(), f, names)
 		},
 	}
-	cmd.Flags().BoolVar(&list, "list-checks", false, "list the checks")
-	cmd.Flags().BoolVar(&strict, "strict", false, "exit 1 also on a warning")
-	cmd.Flags().BoolVar(&fix, "fix", false, "repair the Python environment and the demo model")
+	flags := cmd.Flags()
+	flags.BoolVar(&f.list, "list-checks", false, "list the checks")
+	flags.BoolVar(&f.strict, "strict", false, "exit 1 also on a warning")
+	flags.BoolVar(&f.verify, "verify", false, "also read every byte, start the worker and let the device compute (a minute)")
+	flags.BoolVar(&f.fix, "fix", false, "repair environment, demo model and the data folder's rights, or those that are named")
+	flags.StringVar(&f.report, "report", "", "write what a developer needs into one zip, without prompts, names, paths and tokens")
+	flags.Lookup("report").NoOptDefVal = "qie-report.zip"
 	return cmd
 }
 
-func (a *app) report(d diagnosis, strict bool) error {
+func (a *app) runDoctor(ctx context.Context, f doctorFlags, names []string) error {
+	if f.list {
+		for _, n := range preflight.Names() {
+			a.out.result("%-12s %s", n[0], n[1])
+		}
+		return nil
+	}
+	if _, err := preflight.Run(preflight.Facts{}, names...); err != nil {
+		return exit(exitUsage, err)
+	}
+	if f.fix {
+		if err := a.repair(ctx, doctor.Gather(ctx, a.looking()), names); err != nil {
+			return err
+		}
+	}
+	o := a.looking()
+	o.Verify = f.verify
+	if f.verify {
+		a.out.say("reading every file and starting the worker")
+	}
+	d, err := a.diagnosis(doctor.Gather(ctx, o), names...)
+	if err != nil {
+		return err
+	}
+	return a.report(d, f.strict)
+}
+
+func (a *app) diagnosis(f preflight.Facts, names ...string) (doctor.Diagnosis, error) {
+	findings, err := preflight.Run(f, names...)
+	return doctor.Diagnosis{Version: version(), Worst: preflight.Worst(findings), Findings: findings}, err
+}
+
+func (a *app) report(d doctor.Diagnosis, strict bool) error {
 	bad := d.Worst == preflight.Error || strict && d.Worst == preflight.Warning
 	if a.out.json {
 		if err := a.out.value(d); err != nil {
@@ -70,21 +93,10 @@ func (a *app) report(d diagnosis, strict bool) error {
 		}
 		return nil
 	}
-	for _, f := range d.Findings {
-		mark := a.out.mark("✓", "32")
-		switch f.Level {
-		case preflight.Warning:
-			mark = a.out.mark("!", "33")
-		case preflight.Error:
-			mark = a.out.mark("✗", "31")
-		}
-		a.out.result("%s %-12s %s", mark, f.Name, f.Title)
-		if f.Cause != "" {
-			a.out.result("    why: %s", f.Cause)
-		}
-		if f.Fix != "" {
-			a.out.result("    fix: %s", f.Fix)
-		}
+	a.out.clear()
+	fmt.Print(preflight.Text(d.Findings, a.levelMark))
+	if dir := checkout(); dir != "" && slices.ContainsFunc(d.Findings, func(f preflight.Finding) bool { return f.Fix != "" }) {
+		a.out.say("run what begins with ./ in %s; qie is %s", dir, filepath.Join(dir, ".qie", "bin", "qie"))
 	}
 	if bad {
 		return exit(exitFailed, errors.New("this machine is not ready; the lines with a cross say why"))
@@ -92,94 +104,101 @@ func (a *app) report(d diagnosis, strict bool) error {
 	return nil
 }
 
-// repair builds the environment again and unpacks the demo again where they are damaged. It touches nothing else.
-func (a *app) repair(ctx context.Context, f preflight.Facts) error {
-	if f.EnvErr != nil {
-		a.out.say("building the Python environment")
-		if err := a.environment(func(line string) { a.out.progress("env", line) }).Build(ctx); err != nil {
+func (a *app) levelMark(level preflight.Level) string {
+	colour := map[preflight.Level]string{preflight.OK: "32", preflight.Warning: "33", preflight.Error: "31"}[level]
+	return a.out.coloured(preflight.Mark(level), colour)
+}
+
+// repair builds the environment again and unpacks the demo again where they are damaged, and closes the data folder to
+// others. It touches nothing else.
+func (a *app) repair(ctx context.Context, f preflight.Facts, names []string) error {
+	asked := func(check string) bool { return len(names) == 0 || slices.Contains(names, check) }
+	if asked("environment") && (f.Env.Err != nil || f.Source.Err != nil || len(names) > 0) {
+		env := a.environment(a.environmentProgress(nil))
+		build := env.Repair
+		if f.Env.Err == nil && f.Source.Err == nil { // asked for by name, and nothing shows: every byte decides
+			a.out.say("reading every file of the environment")
+			if _, err := env.Whole(ctx, true); err != nil {
+				build = env.Renew
+			}
+		}
+		if err := build(ctx); err != nil {
 			return err
 		}
+		a.out.say("the Python environment is whole")
 	}
-	if f.ModelErr != nil && f.Demo {
-		a.out.say("unpacking the demo model")
-		dir, err := model.Unpack(pyruntime.Demo(), a.cfg.Home)
-		if err != nil {
+	if asked("model") && f.ModelErr != nil && f.Demo {
+		if err := a.repairDemo(); err != nil {
 			return err
 		}
-		if model.Verify(dir) != nil {
-			if err := os.RemoveAll(dir); err != nil { // sizes fit but bytes are wrong: nothing in it is the person's
-				return fmt.Errorf("remove the damaged demo: %w", err)
-			}
-			if _, err := model.Unpack(pyruntime.Demo(), a.cfg.Home); err != nil {
-				return err
-			}
+		a.out.say("the demo model is whole")
+	}
+	if asked("data") && len(f.Data.Loose) > 0 {
+		if err := doctor.Close(a.cfg.Home); err != nil {
+			return err
 		}
+		a.out.say("the data folder is yours alone")
 	}
 	return nil
 }
 
-// diagnose is the doctor for the page.
-func (a *app) diagnose(ctx context.Context) diagnosis {
-	findings, _ := preflight.Run(a.facts(ctx, true)) // no names, so no unknown ones
-	return diagnosis{version(), preflight.Worst(findings), findings}
+func (a *app) repairDemo() error {
+	dir, err := model.Unpack(pyruntime.Demo(), a.cfg.Home)
+	if err != nil || model.Verify(dir) == nil {
+		return err
+	}
+	if err := os.RemoveAll(dir); err != nil { // sizes fit but bytes are wrong: nothing in it is the person's
+		return fmt.Errorf("remove the damaged demo: %w", err)
+	}
+	_, err = model.Unpack(pyruntime.Demo(), a.cfg.Home)
+	return err
 }
 
-// facts gathers what the checks judge. serving says that this very process holds the port.
-func (a *app) facts(ctx context.Context, serving bool) preflight.Facts {
-	f := preflight.Facts{Host: host.Read(ctx, a.cfg.Home), Device: a.cfg.Device, DataDir: a.cfg.Home, Port: a.cfg.Port}
-	env := a.environment(nil)
-	f.EnvDir, f.EnvErr = env.Dir(), env.Ready()
-	f.Interpreter, f.UV = python.Interpreter(ctx), a.uv() != ""
-	a.modelFacts(&f)
-	f.Node = node(ctx)
+// diagnose is the doctor for the page: this very process serves.
+func (a *app) diagnose(ctx context.Context) doctor.Diagnosis {
+	o := a.looking()
+	o.Running = nil
+	d, _ := a.diagnosis(doctor.Gather(ctx, o)) // no names, so no unknown ones
+	return d
+}
+
+// looking is how doctor sees this program.
+func (a *app) looking() doctor.Options {
 	_, err := fs.Stat(web.Dist(), "index.html")
-	f.Page = err == nil
-	f.DataErr = writable(a.cfg.Home)
-	f.PortIsOurs = serving || a.instance(ctx) != "" && a.instancePort() == a.cfg.Port
-	if f.Port != 0 && !f.PortIsOurs {
-		f.PortHolder = host.PortHolder(ctx, f.Port)
-	}
-	return f
+	return doctor.Options{Config: a.cfg, Pulled: a.pulledBefore(), Env: a.environment(nil), Demo: pyruntime.Demo(), Page: err == nil, Node: nodePath(), Built: built(),
+		Running: func(ctx context.Context) bool { return a.instance(ctx) != "" && a.instancePort() == a.cfg.Port }}
 }
 
-// modelFacts verifies the selected model: a small one by every byte, a large one by its files.
-func (a *app) modelFacts(f *preflight.Facts) {
-	dir, err := model.Select(a.cfg.Model, a.cfg.Home, a.cfg.HFHome, f.Host.MemoryTotal)
+// pulledBefore counts the bytes of the default model that an earlier pull has brought.
+func (a *app) pulledBefore() int64 {
+	hub, err := a.hub()
 	if err != nil {
-		f.ModelErr = err
-		return
+		return 0
 	}
-	if f.Demo = dir == ""; f.Demo {
-		if dir, err = model.Unpacked(pyruntime.Demo(), a.cfg.Home); err != nil || !exists(dir) {
-			f.ModelErr = err
-			return
-		}
-		if f.ModelErr = model.Verify(dir); f.ModelErr != nil {
-			return
-		}
+	defer hub.Close()
+	m, ok, err := hub.Pinned(catalog.Models()[0])
+	if err != nil || !ok {
+		return 0
 	}
-	f.Model, f.ModelErr = model.Load(dir)
+	return hub.Have(m)
 }
 
-func node(ctx context.Context) string {
-	path := filepath.Join(checkout(), ".qie", "tools", "bin", "node")
-	if !exists(path) {
-		path = "node"
-	}
-	out, err := exec.CommandContext(ctx, path, "--version").Output()
+// built is when this program was made.
+func built() time.Time {
+	path, err := os.Executable()
 	if err != nil {
-		return ""
+		return time.Time{}
 	}
-	return strings.TrimPrefix(strings.TrimSpace(string(out)), "v")
+	info, err := os.Stat(path)
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
 }
 
-func writable(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
+func nodePath() string {
+	if path := filepath.Join(checkout(), ".qie", "tools", "bin", "node"); checkout() != "" && exists(path) {
+		return path
 	}
-	file, err := os.CreateTemp(dir, ".doctor-*")
-	if err != nil {
-		return err
-	}
-	return errors.Join(file.Close(), os.Remove(file.Name()))
+	return "node"
 }

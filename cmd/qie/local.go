@@ -32,6 +32,9 @@ import (
 // closeLimit bounds an orderly end: the worker gets its own ladder inside.
 const closeLimit = 30 * time.Second
 
+// trialLimit bounds a fresh environment's first imports, from a cold disk.
+const trialLimit = 5 * time.Minute
+
 // local is a supervisor with its HTTP server in this process. `qie serve` is one, and so is a verb that finds no
 // running server.
 type local struct {
@@ -49,7 +52,15 @@ type local struct {
 // environment is the worker's Python environment as these settings want it.
 func (a *app) environment(progress func(string)) python.Env {
 	return python.Env{Home: cmp.Or(a.envHome, a.cfg.Home), Override: os.Getenv("QIE_PYTHON_ENV"), UV: a.uv(), Lock: pyruntime.Lock,
-		Source: pyruntime.Source(), Progress: progress}
+		Source: pyruntime.Source(), Progress: progress, Trial: a.tryWorker}
+}
+
+// tryWorker starts the worker of a fresh environment before it takes the place of another.
+func (a *app) tryWorker(ctx context.Context, dir string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, trialLimit, errTimeout)
+	defer cancel()
+	_, err := python.Handshake(ctx, dir, a.cfg.Device)
+	return err
 }
 
 // uv is the pinned one of the checkout, else the machine's own.
@@ -156,7 +167,7 @@ func (a *app) startLocal(ctx context.Context, o serverOptions) (*local, error) {
 	handler := api.New(api.Config{
 		Supervisor: sup, Host: a.cfg.Host, Token: a.cfg.Token, Dist: web.Dist(), Settings: l.settings, Input: l.input,
 		Log: log, Version: version(),
-		Doctor: func(ctx context.Context) any { return a.diagnose(ctx) },
+		Doctor: a.diagnose,
 	})
 	l.http = api.NewServer(base, handler)
 	go func() { l.done <- l.http.Serve(o.listener) }()

@@ -104,12 +104,12 @@ func furtherWords(done, next, report string) (lines []string) {
 	return lines
 }
 
-// mark is a doctor's mark, coloured on a terminal.
-func (o *output) mark(sign, colour string) string {
+// coloured is for results on a terminal.
+func (o *output) coloured(text, colour string) string {
 	if o.plain || os.Getenv("NO_COLOR") != "" || !term.IsTerminal(int(os.Stdout.Fd())) {
-		return "[" + sign + "]"
+		return text
 	}
-	return "\x1b[" + colour + "m[" + sign + "]\x1b[0m"
+	return "\x1b[" + colour + "m" + text + "\x1b[0m"
 }
 
 func bytesText(n int64) string {

@@ -1,23 +1,28 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"image"
 	"image/color"
 	"image/png"
+	"io"
 	"mime/multipart"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"qie/pyruntime"
+	"qie/supervisor/doctor"
+	"qie/supervisor/event"
 	"qie/supervisor/job"
 	"qie/supervisor/model"
 	"qie/supervisor/preflight"
@@ -27,86 +32,175 @@ import (
 // selfTestLimit is generous: a cold disk reads 5 GB of packages before the first step.
 const selfTestLimit = 10 * time.Minute
 
-func (a *app) setup() *cobra.Command {
-	return &cobra.Command{
-		Use: "setup", Short: "Build the Python environment and edit a picture as a self-test",
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.runSetup(cmd.Context()) },
-	}
+// steps is how set-up is counted. setup.sh does three of them before.
+const steps = 5
+
+type setupFlags struct {
+	log         string
+	yes, inside bool
 }
 
-func (a *app) runSetup(ctx context.Context) error {
-	findings, err := preflight.Run(a.facts(ctx, false), "machine", "memory", "disk", "system", "device", "data")
+func (a *app) setup() *cobra.Command {
+	var f setupFlags
+	cmd := &cobra.Command{
+		Use: "setup", Short: "Build the Python environment and edit a picture as a self-test",
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.runSetup(cmd.Context(), f) },
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&f.yes, "yes", false, "ask nothing")
+	flags.StringVar(&f.log, "log", "", "file that takes the details (default: logs/setup.log in the data folder)")
+	flags.BoolVar(&f.inside, "inside", false, "")
+	_ = flags.MarkHidden("inside") // setup.sh says so: it has asked, and counts its own steps before these
+	return cmd
+}
+
+func (a *app) runSetup(ctx context.Context, f setupFlags) error {
+	start := time.Now()
+	o := a.looking()
+	o.NetworkLimit = doctor.PatientAsk
+	facts := doctor.Gather(ctx, o)
+	d, err := a.diagnosis(facts, preflight.Setup...)
 	if err != nil {
 		return err
 	}
-	if preflight.Worst(findings) == preflight.Error {
-		return a.report(diagnosis{version(), preflight.Error, findings}, false)
+	if d.Worst == preflight.Error {
+		return a.report(d, false)
 	}
-	env := a.environment(func(line string) { a.out.progress("environment", "  "+oneLine(line, 76)) })
-	if env.Ready() != nil {
-		a.out.say("environment: Python packages for the worker, about 5.4 GB with CUDA torch on Linux, 1.5 GB elsewhere, into %s", env.Dir())
+	for _, finding := range d.Findings {
+		if finding.Level == preflight.Warning {
+			a.out.say("note: %s: %s", finding.Title, finding.Cause)
+		}
 	}
-	start := time.Now()
-	if err := env.Build(ctx); err != nil {
+	if err := a.announce(facts, f); err != nil {
 		return err
 	}
-	a.out.say("environment: ready (%.1f s)", time.Since(start).Seconds())
-	return a.selfTest(ctx, env)
+	log, err := a.setupLog(f.log)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Close() }()
+	first := 1
+	if f.inside {
+		first = steps - 1
+	}
+	name := func(n int, what string) string { return fmt.Sprintf("[%d/%d] %s", n, first+1, what) }
+	env := a.environment(a.environmentProgress(log))
+	if err := a.buildStep(ctx, env, name(first, "Python environment"), facts.Env.Err != nil); err != nil {
+		return err
+	}
+	if err := a.selfTest(ctx, env, name(first+1, "Self-test")); err != nil {
+		return err
+	}
+	a.summary(ctx, facts, time.Since(start))
+	return nil
 }
 
-// tested is written when the self-test passed, so that it runs once for each environment, worker and model.
-type tested struct {
-	Lock   string    `json:"lock"`
-	Source string    `json:"source"`
-	Demo   string    `json:"demo"`
-	At     time.Time `json:"at"`
+// announce says what will be fetched before anything is, and asks where somebody can answer.
+func (a *app) announce(f preflight.Facts, flags setupFlags) error {
+	if len(f.Fetch) == 0 {
+		return nil
+	}
+	if !flags.inside {
+		for _, i := range f.Fetch {
+			a.out.say("to be fetched: %s, %s (%s on disk) into %s", i.Name, bytesText(i.Download), bytesText(i.Disk), a.cfg.Home)
+		}
+	}
+	if flags.yes || flags.inside || !term.IsTerminal(int(os.Stdin.Fd())) || !term.IsTerminal(int(os.Stderr.Fd())) {
+		return nil
+	}
+	fmt.Fprint(os.Stderr, "Go on? [Y/n] ")
+	line, _ := bufio.NewReader(os.Stdin).ReadString('\n')
+	if answer := strings.ToLower(strings.TrimSpace(line)); answer != "" && answer != "y" && answer != "yes" {
+		return exit(exitInterrupted, errors.New("nothing was changed"))
+	}
+	return nil
+}
+
+func (a *app) setupLog(path string) (*os.File, error) {
+	if path == "" {
+		path = filepath.Join(a.cfg.Home, "logs", "setup.log")
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("set-up log: %w", err)
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("set-up log: %w", err)
+	}
+	return file, nil
+}
+
+// environmentProgress folds uv's lines into one that moves; all of them go to the log.
+func (a *app) environmentProgress(log io.Writer) func(string) {
+	var p python.Progress
+	return func(line string) {
+		if log != nil {
+			_, _ = fmt.Fprintln(log, line)
+		}
+		if text := p.Line(line); text != "" {
+			topic, _, _ := strings.Cut(text, ",")
+			a.out.progress(topic, "      "+oneLine(text, 72))
+		}
+	}
+}
+
+func (a *app) buildStep(ctx context.Context, env python.Env, name string, build bool) error {
+	if !build {
+		a.out.say("%s: here already", name)
+		return env.Build(ctx) // the worker's source may be newer
+	}
+	a.out.say("%s: building", name)
+	start := time.Now()
+	if err := env.Repair(ctx); err != nil {
+		return err
+	}
+	a.out.say("%s: ready (%.0f s)", name, time.Since(start).Seconds())
+	return nil
 }
 
 // selfTest edits a picture with the demo model, by the same road as any edit, in a folder of its own.
-func (a *app) selfTest(ctx context.Context, env python.Env) error {
-	demo, err := model.Unpacked(pyruntime.Demo(), a.cfg.Home)
+func (a *app) selfTest(ctx context.Context, env python.Env, name string) error {
+	if at := doctor.Passed(a.cfg.Home, env, pyruntime.Demo()); !at.IsZero() {
+		a.out.say("%s: passed on %s", name, at.Format(time.DateOnly))
+		return nil
+	}
+	demo, err := model.Unpack(pyruntime.Demo(), a.cfg.Home)
 	if err != nil {
 		return err
 	}
-	source, err := env.SourceHash()
-	if err != nil {
-		return err
-	}
-	now := tested{Lock: env.LockHash(), Source: source, Demo: filepath.Base(demo)}
-	stamp := filepath.Join(a.cfg.Home, "run", "self-test.json")
-	var last tested
-	if data, err := os.ReadFile(stamp); err == nil && json.Unmarshal(data, &last) == nil {
-		if last.At = now.At; last == now {
-			a.out.say("self-test: passed before")
-			return nil
-		}
-	}
-	if _, err := model.Unpack(pyruntime.Demo(), a.cfg.Home); err != nil {
-		return err
-	}
-	a.out.say("self-test: the demo model edits a picture")
+	a.out.say("%s: the demo model edits a picture", name)
 	start := time.Now()
 	ctx, cancel := context.WithTimeoutCause(ctx, selfTestLimit, errTimeout)
 	defer cancel()
-	if err := a.editOnce(ctx, demo); err != nil {
+	w, err := a.editOnce(ctx, demo)
+	if err != nil {
 		return fmt.Errorf("self-test: %w", err)
 	}
-	a.out.say("self-test: passed (%.1f s)", time.Since(start).Seconds())
-	now.At = time.Now().UTC()
-	data, err := json.Marshal(now)
-	if err == nil {
-		err = os.MkdirAll(filepath.Dir(stamp), 0o700)
-	}
-	if err == nil {
-		err = os.WriteFile(stamp, data, 0o600)
-	}
-	return err
+	a.out.say("%s: passed on %s in %s with torch %s (%.0f s)", name, w.Device, w.DType, w.Torch, time.Since(start).Seconds())
+	return doctor.SetPassed(a.cfg.Home, env, pyruntime.Demo(), time.Now())
 }
 
-func (a *app) editOnce(ctx context.Context, demo string) error {
+// summary ends set-up: what is here, and what a person does next.
+func (a *app) summary(ctx context.Context, before preflight.Facts, took time.Duration) {
+	findings, err := preflight.Run(before, "memory")
+	if err == nil {
+		a.out.say("memory: %s", findings[0].Title)
+	}
+	name := "demo"
+	if dir, err := a.modelDir(ctx); err == nil {
+		if spec, err := model.Load(dir); err == nil {
+			name = spec.Name
+		}
+	}
+	a.out.say("model:  %s", name)
+	a.out.say("data:   %s", a.cfg.Home)
+	a.out.say("set-up took %s; nothing that you edit leaves this machine", took.Round(time.Second))
+}
+
+func (a *app) editOnce(ctx context.Context, demo string) (event.Worker, error) {
 	home, err := os.MkdirTemp("", "qie-self-test-*")
 	if err != nil {
-		return fmt.Errorf("temporary folder: %w", err)
+		return event.Worker{}, fmt.Errorf("temporary folder: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(home) }()
 	// Its jobs are nobody's: they must not appear in the history.
@@ -116,14 +210,15 @@ func (a *app) editOnce(ctx context.Context, demo string) error {
 	other.envHome = a.cfg.Home
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return fmt.Errorf("listen: %w", err)
+		return event.Worker{}, fmt.Errorf("listen: %w", err)
 	}
 	l, err := other.startLocal(ctx, serverOptions{listener: listener})
 	if err != nil {
-		return errors.Join(err, listener.Close())
+		return event.Worker{}, errors.Join(err, listener.Close())
 	}
 	c := &client{base: l.url, own: l}
-	return errors.Join(a.editGradient(ctx, c), c.close(ctx))
+	err = a.editGradient(ctx, c)
+	return l.sup.State().Worker, errors.Join(err, c.close(ctx))
 }
 
 // editGradient asks for black and white and looks whether the colours are gone.

@@ -74,3 +74,11 @@ func keepAwake(pid int) func() {
 		<-done
 	}
 }
+
+// translated asks the kernel whether this process runs under Rosetta.
+func translated() bool {
+	is, err := syscall.SysctlUint32("sysctl.proc_translated")
+	return err == nil && is == 1
+}
+
+func libc(context.Context) string { return "" }

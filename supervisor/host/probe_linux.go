@@ -1,7 +1,10 @@
 package host
 
 import (
+	"context"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -39,3 +42,25 @@ func processFacts(pid int) (Process, bool) {
 // Sleep and batteries are a laptop's; qie looks at them on macOS only.
 func keepAwake(int) func()     { return func() {} }
 func battery() (Battery, bool) { return Battery{}, false }
+
+func translated() bool { return false }
+
+// libc asks getconf, which belongs to glibc; musl shows by its loader.
+func libc(ctx context.Context) string {
+	if out, err := exec.CommandContext(ctx, "getconf", "GNU_LIBC_VERSION").Output(); err == nil {
+		return glibcOf(string(out))
+	}
+	if found, _ := filepath.Glob("/lib/ld-musl-*"); len(found) > 0 {
+		return "musl"
+	}
+	return ""
+}
+
+// glibcOf reads for example "glibc 2.36".
+func glibcOf(text string) string {
+	version, ok := strings.CutPrefix(strings.TrimSpace(text), "glibc ")
+	if !ok {
+		return ""
+	}
+	return version
+}

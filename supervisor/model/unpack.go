@@ -159,7 +159,7 @@ func Verify(dir string) error {
 		}
 	}
 	for _, f := range list.Files {
-		sum, err := hashFile(filepath.Join(dir, filepath.FromSlash(f.Path)))
+		sum, err := HashFile(filepath.Join(dir, filepath.FromSlash(f.Path)))
 		if err != nil {
 			return fmt.Errorf("verify model: %w", err)
 		}
@@ -170,7 +170,8 @@ func Verify(dir string) error {
 	return nil
 }
 
-func hashFile(path string) (string, error) {
+// HashFile is the sha256 of a file in hex.
+func HashFile(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return "", err

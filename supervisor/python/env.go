@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -28,8 +29,6 @@ const (
 	pthName    = "qie-source.pth"
 	ownPth     = "pyruntime.pth"
 	hintSetup  = "run ./setup.sh; it builds or repairs the Python environment"
-	// fallbackPython is what uv brings when the machine has no fitting interpreter.
-	fallbackPython = "3.12"
 )
 
 // Env is an environment as it should be.
@@ -40,6 +39,8 @@ type Env struct {
 	Lock     []byte // requirements.lock
 	Source   fs.FS  // folder that holds the pyruntime package
 	Progress func(line string)
+	// Trial is what a fresh environment at dir must pass before it takes the place of the one before; nil: nothing.
+	Trial func(ctx context.Context, dir string) error
 }
 
 // LockHash names the environment that belongs to the lock.
@@ -69,51 +70,85 @@ func (e Env) Ready() error {
 }
 
 // Build makes the environment when it is missing or incomplete, and puts the worker's source into it. It is built
-// beside the final place: what is there already stays until the new one is complete. A build that was killed leaves
-// only a folder that the next build clears; packages come from uv's cache then.
-func (e Env) Build(ctx context.Context) error {
-	if err := e.Ready(); err != nil {
-		if e.Override != "" {
-			return err
+// beside the final place: what is there already stays until the new one is complete and has passed its trial. A build
+// that was killed leaves only a folder that the next build clears; packages come from uv's cache then. Two builds at
+// once wait for each other.
+func (e Env) Build(ctx context.Context) error { return e.build(ctx, e.Ready) }
+
+// Repair is Build for an environment of which files are missing or have another size, too.
+func (e Env) Repair(ctx context.Context) error {
+	return e.build(ctx, func() error {
+		_, err := e.Whole(ctx, false)
+		return err
+	})
+}
+
+// Renew is Build for an environment that is to be made anew in any case.
+func (e Env) Renew(ctx context.Context) error {
+	if e.Override != "" {
+		return broken("the environment "+e.Override+" is set by QIE_PYTHON_ENV; qie does not change it", nil)
+	}
+	lock, err := e.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lock.Close() }()
+	if err := e.install(ctx, lock); err != nil {
+		return err
+	}
+	return e.linkSource(e.Dir())
+}
+
+func (e Env) build(ctx context.Context, whole func() error) error {
+	err := whole()
+	if err == nil || e.Override != "" {
+		if err == nil {
+			err = e.linkSource(e.Dir())
 		}
-		if err := e.install(ctx); err != nil {
+		return err
+	}
+	lock, err := e.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lock.Close() }()
+	if whole() != nil { // else another program has built it meanwhile
+		if err := e.install(ctx, lock); err != nil {
 			return err
 		}
 	}
-	return e.linkSource()
+	return e.linkSource(e.Dir())
 }
 
-func (e Env) install(ctx context.Context) error {
+func (e Env) install(ctx context.Context, lock *os.File) error {
 	if e.UV == "" {
 		return broken("the Python environment is missing, and uv that builds it was not found", nil)
 	}
 	final, part := e.Dir(), e.Dir()+".part"
-	if err := os.MkdirAll(filepath.Dir(final), 0o700); err != nil {
-		return fmt.Errorf("make the environment's folder: %w", err)
-	}
 	if err := os.RemoveAll(part); err != nil {
 		return fmt.Errorf("clear a half-built environment: %w", err)
 	}
-	interpreter := Interpreter(ctx)
-	if interpreter == "" {
-		interpreter = fallbackPython
-	}
+	interpreter := request(Find(ctx), runtime.GOOS, runtime.GOARCH)
 	e.say("environment: Python " + interpreter)
-	if err := e.uv(ctx, "venv", "--relocatable", "--python", interpreter, part); err != nil {
+	if err := e.uv(ctx, lock, "venv", "--relocatable", "--python", interpreter, part); err != nil {
 		return err
 	}
-	lock := filepath.Join(part, "requirements.lock")
-	if err := os.WriteFile(lock, e.Lock, 0o600); err != nil {
+	list := filepath.Join(part, "requirements.lock")
+	if err := os.WriteFile(list, e.Lock, 0o600); err != nil {
 		return fmt.Errorf("write the lock: %w", err)
 	}
 	e.say("environment: packages")
-	if err := e.uv(ctx, "pip", "sync", "--require-hashes", "--compile-bytecode", "--python", interpreterOf(part), lock); err != nil {
+	if err := e.uv(ctx, lock, "pip", "sync", "--require-hashes", "--compile-bytecode", "--python", interpreterOf(part), list); err != nil {
 		return err
 	}
-	if err := Check(part); err != nil {
-		return err
+	err := Check(part)
+	for _, step := range []func(string) error{writeList, e.linkSource, func(dir string) error { return e.try(ctx, dir) },
+		func(dir string) error { return writeFile(filepath.Join(dir, markerName), []byte(e.LockHash()+"\n")) }} {
+		if err == nil {
+			err = step(part)
+		}
 	}
-	if err := writeFile(filepath.Join(part, markerName), []byte(e.LockHash()+"\n")); err != nil {
+	if err != nil {
 		return err
 	}
 	old := final + ".old"
@@ -129,10 +164,19 @@ func (e Env) install(ctx context.Context) error {
 	return nil
 }
 
+func (e Env) try(ctx context.Context, dir string) error {
+	if e.Trial == nil {
+		return nil
+	}
+	e.say("environment: trying the worker in it")
+	return e.Trial(ctx, dir)
+}
+
 // uv runs in a process group of its own, which ends with ctx.
-func (e Env) uv(ctx context.Context, args ...string) error {
+func (e Env) uv(ctx context.Context, lock *os.File, args ...string) error {
 	cmd := exec.CommandContext(ctx, e.UV, args...)
 	cmd.Env = withoutPython(os.Environ())
+	cmd.ExtraFiles = []*os.File{lock}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = 5 * time.Second
@@ -175,8 +219,8 @@ func (e Env) say(line string) {
 
 // linkSource unpacks the worker's source beside the environments and points the environment at it. Python ignores its
 // own variables and the working folder (-I), so a .pth file is the way in.
-func (e Env) linkSource() error {
-	if site, err := sitePackages(e.Dir()); err == nil && e.Override != "" {
+func (e Env) linkSource(env string) error {
+	if site, err := sitePackages(env); err == nil && e.Override != "" {
 		// A developer's environment may say itself where the source lies.
 		if _, err := os.Stat(filepath.Join(site, ownPth)); err == nil {
 			return nil
@@ -186,7 +230,7 @@ func (e Env) linkSource() error {
 	if err != nil {
 		return err
 	}
-	site, err := sitePackages(e.Dir())
+	site, err := sitePackages(env)
 	if err != nil {
 		return err
 	}
@@ -311,25 +355,3 @@ func broken(message string, err error) error {
 }
 
 func interpreterOf(dir string) string { return filepath.Join(dir, "bin", "python") }
-
-// Interpreter finds the machine's own Python 3.11 to 3.13; "" when there is none and uv must bring one.
-func Interpreter(ctx context.Context) string {
-	for _, name := range []string{"python3.12", "python3.13", "python3.11", "python3"} {
-		found, err := exec.LookPath(name)
-		if err != nil {
-			continue
-		}
-		// A virtual environment on PATH, or a shim, leads to the interpreter that it was made from: that one stays.
-		out, err := exec.CommandContext(ctx, found, "-I", "-c",
-			"import sys; print('%d.%d' % sys.version_info[:2], getattr(sys, '_base_executable', sys.executable))").Output()
-		if err != nil {
-			continue
-		}
-		version, path, _ := strings.Cut(strings.TrimSpace(string(out)), " ")
-		switch version {
-		case "3.11", "3.12", "3.13":
-			return path
-		}
-	}
-	return ""
-}

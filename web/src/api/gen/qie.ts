@@ -132,6 +132,43 @@ export interface CrashList {
   crashes: Crash[];
 }
 
+export type DiagnosisWorst = typeof DiagnosisWorst[keyof typeof DiagnosisWorst];
+
+
+export const DiagnosisWorst = {
+  ok: 'ok',
+  warning: 'warning',
+  error: 'error',
+} as const;
+
+export type FindingLevel = typeof FindingLevel[keyof typeof FindingLevel];
+
+
+export const FindingLevel = {
+  ok: 'ok',
+  warning: 'warning',
+  error: 'error',
+} as const;
+
+export interface Finding {
+  /** what a person can do where a command is not enough */
+  advice?: string;
+  /** why, in one sentence */
+  cause?: string;
+  /** the one command that fixes it; absent where none can */
+  fix?: string;
+  level: FindingLevel;
+  /** of the check */
+  name: string;
+  title: string;
+}
+
+export interface Diagnosis {
+  findings: Finding[];
+  version: string;
+  worst: DiagnosisWorst;
+}
+
 export interface EarlierUsage {
   bytes: number;
   jobs: number;
@@ -710,9 +747,9 @@ export const getDoctorUrl = () => {
 /**
  * @summary The findings of qie doctor
  */
-export const doctor = async ( options?: Parameters<typeof request>[1]): Promise<unknown> => {
+export const doctor = async ( options?: Parameters<typeof request>[1]): Promise<Diagnosis> => {
 
-  return request<unknown>(getDoctorUrl(),
+  return request<Diagnosis>(getDoctorUrl(),
   {
     ...options,
     method: 'GET'

@@ -11,7 +11,7 @@ import { useStatus } from "../../live/status"
 import { Button } from "../../ui/button"
 import { Dialog } from "../../ui/dialog"
 import { FailureWords, ReportLink } from "../../ui/failure-words"
-import { findingsOf } from "./findings"
+import { marks, worstFirst } from "./findings"
 import { Settings, StorageLine } from "./settings"
 import { useCountdown, words } from "./worker-line"
 
@@ -74,20 +74,23 @@ function Facts({ children }: { children: ReactNode }) {
 
 function Doctor() {
   const { data, isError } = useQuery({ queryKey: ["doctor"], queryFn: ({ signal }) => doctor({ signal }), staleTime: 0, retry: false })
-  const findings = findingsOf(data)
   if (isError) return <p className="text-muted">{t("system.doctor.failed")}</p>
-  if (!findings) return null
-  const marks = { ok: "✓", warn: "!", bad: "✗" } as const
-  const tones = { ok: "text-good", warn: "text-warn", bad: "text-bad" } as const
+  if (!data) return null
+  const tones = { ok: "text-good", warning: "text-warn", error: "text-bad" } as const
   return (
-    <section>
+    <section data-testid="doctor">
       <h3 className="mb-1 text-xs font-medium text-muted">{t("system.doctor")}</h3>
-      {findings.length === 0 && <p>{t("system.doctor.none")}</p>}
+      {data.findings.length === 0 && <p>{t("system.doctor.none")}</p>}
       <ul className="space-y-1">
-        {findings.map((f) => (
-          <li key={f.name + f.text} className="flex gap-2">
+        {worstFirst(data.findings).map((f) => (
+          <li key={f.name} className="flex gap-2" data-level={f.level}>
             <span className={`font-mono ${tones[f.level]}`} aria-hidden="true">{marks[f.level]}</span>
-            <span>{f.text}{f.fix && <span className="block text-xs text-muted">{f.fix}</span>}</span>
+            <span className="min-w-0">
+              {f.title}
+              {f.cause && <span className="block text-xs text-muted">{f.cause}</span>}
+              {f.fix && <code className="block font-mono text-xs break-all select-all">{f.fix}</code>}
+              {f.advice && <span className="block text-xs text-muted">{f.advice}</span>}
+            </span>
           </li>
         ))}
       </ul>
