@@ -52,7 +52,7 @@ func (r *rig) setting(key string) Setting {
 // Every live setting is adopted, and nothing else: what the table says and what adopt copies are the same.
 func TestLive_TableAndCopyAgree(t *testing.T) {
 	r := newRig(t, nil)
-	other := map[string]string{"QIE_HOME": r.home, "HF_HOME": "/h", "JOBS_DIR": "/j", "HOST": "127.0.0.2", "PORT": "1",
+	other := map[string]string{"QIE_HOME": r.home, "HF_HOME": "/h", "HF_HUB_CACHE": "/hub", "JOBS_DIR": "/j", "HOST": "127.0.0.2", "PORT": "1",
 		"QIE_TOKEN": "0123456789abcdef", "QIE_ORIGINS": "http://a", "QIE_MODEL": "m", "QIE_DEVICE": "cpu", "HF_ENDPOINT": "http://e",
 		"HF_TOKEN": "t", "INPUT_FOLDER": "/i", "OUTPUT_FOLDER": "/o", "QIE_IDLE_UNLOAD": "1", "QIE_MEMORY_OVERRIDE": "1",
 		"QIE_KEEP_JOBS": "1", "QIE_KEEP_GB": "1"}

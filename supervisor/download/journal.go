@@ -12,7 +12,7 @@ import (
 )
 
 // blockSize is what the journal counts in. A kill costs at most the blocks that were on their way, one a connection.
-const blockSize = 1 << 20
+const blockSize = 512 << 10
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 

@@ -19,7 +19,7 @@ const PublicHub = "https://huggingface.co"
 
 // What a pull does when Options say nothing.
 const (
-	// connections times blockSize is what a kill may cost: 6 MiB.
+	// connections times blockSize is what a kill may cost: 3 MiB, and what the system had received but not handed on.
 	connections = 6
 	// stall is how long a connection may bring next to nothing before another one is opened.
 	stall = 30 * time.Second

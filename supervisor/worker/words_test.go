@@ -135,9 +135,10 @@ func TestCrash_CanariesAreInNoReportAndNoLog(t *testing.T) {
 				!strings.Contains(strings.Join(c.Stderr, "\n"), "input-1.png is truncated") || c.Done == "" {
 				t.Errorf("what helps is not in it: %v %s", err, data)
 			}
-			if got := r.w.Status().Report; got != died.Err.Report {
-				t.Errorf("the status names %q", got)
-			}
+			r.until("status that names the report", func(e Event) bool {
+				s, ok := e.(StatusChanged)
+				return ok && s.Status.Report == died.Err.Report
+			})
 		})
 	}
 }
