@@ -41,7 +41,7 @@ func TestPull_WaitsForSpace(t *testing.T) {
 	files := map[string][]byte{"model_index.json": []byte(`{}`), "vae/w.safetensors": random(21, 6*blockSize)}
 	h := newHub(t, files)
 	o := h.options(t)
-	dir := tmpfs(t, "8m")
+	dir := tmpfs(t, "4m")
 	ballast := filepath.Join(dir, "ballast")
 	if err := os.WriteFile(ballast, make([]byte, 4*blockSize), 0o600); err != nil {
 		t.Fatal(err)
