@@ -50,9 +50,8 @@ func TestWords_ParkedJob(t *testing.T) {
 			t.Errorf("%s: %v %s", c.Name, err, report)
 		}
 	}
-	if got := s.State().Worker.Report; got != j.Error.Report {
-		t.Errorf("the worker's status names %q", got)
-	}
+	// The worker's status follows the end of the job.
+	st.Until(t, s, "the status that names the last report", func() bool { return s.State().Worker.Report == j.Error.Report })
 }
 
 func TestCrashReport_OnlyReportsAreRead(t *testing.T) {
