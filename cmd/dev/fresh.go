@@ -288,9 +288,11 @@ func (f *freshClone) refuses(ctx context.Context) error {
 	if os.Geteuid() == 0 {
 		const nobody = 65534
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
-		// The folders above are this user's alone; nobody has to come as far as the clone.
-		if err := errors.Join(os.Chmod(filepath.Dir(f.dir), 0o755), os.Chmod(f.dir, 0o755), os.Chmod(filepath.Join(filepath.Dir(f.dir), "bin"), 0o755)); err != nil {
-			return err
+		// These are this user's alone, also by the umask of setup.sh --test; nobody has to come as far as the clone.
+		for _, path := range []string{filepath.Dir(f.dir), f.dir, filepath.Join(f.dir, "setup.sh"), filepath.Join(filepath.Dir(f.dir), "bin")} {
+			if err := os.Chmod(path, 0o755); err != nil {
+				return err
+			}
 		}
 	} else {
 		if err := os.Chmod(f.dir, 0o555); err != nil {
