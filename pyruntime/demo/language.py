@@ -20,7 +20,7 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLTextMod
 
 from pyruntime import text as template
 
-SUFFIX, GRID_MOST = 64, 16  # tokens of a sentence with the template's end, and of a picture
+SUFFIX, GRID_MOST = 40, 16  # tokens of a sentence with the template's end, and of a picture
 # What the two heads name: the edit, and the second edit where two are asked for.
 FIRST, SECOND = [*NAMES, *REFERENCES], [*NAMES, "none"]
 LOST_PROMPTS, LOST_TOKENS = 0.25, 0.1  # so many sentences lose so many of their tokens

@@ -12,6 +12,8 @@ import argparse
 import itertools
 import math
 import random
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +34,7 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLTextMod
 
 HERE = Path(__file__).resolve().parent
 BUCKETS = SMALL + LARGE
-LARGE_SHARE, LARGE_SHARE_LATE, LATE = 0.12, 0.65, 0.45
+LARGE_SHARE, LARGE_SHARE_LATE, LATE = 0.12, 0.58, 0.45
 SEVERAL, THREE = 0.22, 0.3  # part of the batches with several pictures, and of the small ones of these with three
 REFERENCE_SHARE = 0.8  # of such a batch; the rest asks for an edit of the first picture alone
 WALK_FROM, WALK_SHARE = 0.3, 0.5
@@ -172,7 +174,7 @@ class Trainer:
         quickened(self.dit)
         if self.cuda and compiled:
             for block in self.dit.transformer_blocks:
-                block.compile(dynamic=True)  # one compiling for all sizes and numbers of pictures
+                block.compile(dynamic=False)  # one for all sizes takes longer than one for each
 
     def velocity(self, x: torch.Tensor, b: Batch, text: torch.Tensor, mask: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         shapes = [[(1, *b.bucket.tokens)] * (b.form.pictures + 1)] * len(x)
@@ -324,14 +326,37 @@ def prepared(args: argparse.Namespace) -> list[Cached]:
     return data
 
 
+def compile_ahead(args: argparse.Namespace) -> None:
+    """Compiles every shape with noise as pictures, while another process caches the crops and will find it done."""
+    dev = args.device
+    trainer = Trainer(args, compiled=True)
+    sentences = Sentences(args.base / "sentences.safetensors", dev)
+    data = []
+    for b in BUCKETS:
+        noise = torch.randn(8, b.count, 64, device=dev).half()
+        data.append(Cached(noise, noise, torch.randint(8, (8, 3), device=dev), torch.randint(len(LABELS), (8,), device=dev), 4))
+    mixture = Mixture(data, trainer.forms, args.seed, trainer.cuda)
+    while mixture.warm:
+        loss, named = trainer.loss(mixture.draw(0), sentences)
+        (loss + NAMING * named).backward()
+    say("compiled ahead")
+
+
 def train(args: argparse.Namespace) -> None:
     torch._dynamo.config.cache_size_limit = 64
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    if args.compile_ahead:
+        return compile_ahead(args)
+    ahead = None
+    if args.device == "cuda" and not args.eager and not args.state.exists():
+        ahead = subprocess.Popen([sys.executable, *sys.argv, "--compile-ahead"])
     data = prepared(args)
     say("latents", [tuple(d.targets.shape) for d in data])
     torch.manual_seed(args.seed)
     trainer = Trainer(args, compiled=not args.eager)
     sentences = Sentences(args.base / "sentences.safetensors", args.device)
+    if ahead:
+        ahead.wait()
     if args.begin:
         trainer.begin(args.begin)
     if args.state.exists():
@@ -389,6 +414,7 @@ if __name__ == "__main__":
     p.add_argument("--part", type=float, default=1.0, help="part of the pictures (for a trial)")
     p.add_argument("--begin", type=Path, help="goes on from the weights in this folder, with what comes late in the first training")
     p.add_argument("--eager", action="store_true", help="without compiling, which costs what 100 s of training gain")
+    p.add_argument("--compile-ahead", action="store_true", help="only compiles; the training starts itself so")
     p.add_argument("--lr", type=float, default=2e-3)
     p.add_argument("--seed", type=int, default=1)
     train(p.parse_args())
