@@ -5,6 +5,7 @@ Knows tokens and the templates of both pipeline classes; does not know latents o
 
 from __future__ import annotations
 
+import functools
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLTextMod
 
 from pyruntime import text as template
 
-SUFFIX, GRID_MOST = 64, 16  # tokens of a sentence with the template's end, and of a picture
+SUFFIX, GRID_MOST = 40, 16  # tokens of a sentence with the template's end, and of a picture
 # What the two heads name: the edit, and the second edit where two are asked for.
 FIRST, SECOND = [*NAMES, *REFERENCES], [*NAMES, "none"]
 LOST_PROMPTS, LOST_TOKENS = 0.25, 0.1  # so many sentences lose so many of their tokens
@@ -111,6 +112,12 @@ def tokenised(tok: Tokenizer, prompts: list[str]) -> tuple[torch.Tensor, torch.T
     return ids, lengths
 
 
+@functools.cache
+def placed(ids: tuple[int, ...], device: torch.device) -> torch.Tensor:
+    """Ids on the device, copied there once: each copy waits for everything that the GPU still has to do."""
+    return torch.tensor(ids, device=device)
+
+
 def lose_tokens(ids: torch.Tensor, lengths: torch.Tensor, vocabulary: int) -> torch.Tensor:
     """Puts random tokens in the place of some words, so that no single word carries the meaning."""
     place = torch.arange(SUFFIX, device=ids.device)[None]
@@ -139,7 +146,7 @@ class Words(torch.nn.Module):
         embed = self.language.embed_tokens
         parts, where, at, fixed = [], [], 0, 0
         for before in form.before:
-            parts.append(embed(torch.tensor(before, device=dev)).expand(n, -1, -1))
+            parts.append(embed(placed(before, dev)).expand(n, -1, -1))
             where.append((torch.arange(len(before), device=dev) + at).expand(3, -1))
             at += len(before)
             seen = self.bank[torch.randint(len(self.bank), (n, h * w), device=dev)]

@@ -38,10 +38,10 @@ class Bucket:
 
 
 SMALL = [
-    Bucket((14, 18), (3, 4), 1500, 6, 192, 0.3, 2400),
-    Bucket((18, 14), (4, 3), 1100, 6, 192, 0.25, 0),
-    Bucket((12, 21), (3, 5), 1400, 6, 192, 0.3, 1600),
-    Bucket((21, 12), (5, 3), 800, 6, 192, 0.15, 0),
+    Bucket((14, 18), (3, 4), 2200, 6, 192, 0.3, 2400),
+    Bucket((18, 14), (4, 3), 1600, 6, 192, 0.25, 0),
+    Bucket((12, 21), (3, 5), 2000, 6, 192, 0.3, 1600),
+    Bucket((21, 12), (5, 3), 1200, 6, 192, 0.15, 0),
 ]
 LARGE = [
     Bucket((32, 32), (4, 4), 900, 7, 48, 0.3, 0),
@@ -59,8 +59,10 @@ PAIR_SHARE, PAIRS_EACH = 0.18, 150
 
 def weight(name: str) -> float:
     """How often a crop gets the edit, against 1 for a plain one."""
-    if " circle " in name or " square " in name:
-        return 0.28
+    if " circle " in name:
+        return 0.3
+    if " square " in name:
+        return 0.45  # their corners are learnt late
     if name.endswith(" half"):
         return 0.28
     value = OFTEN.get(name, 1.0)

@@ -7,11 +7,6 @@ import math
 import torch
 
 
-def gradient_of(p: torch.Tensor) -> torch.Tensor:
-    """Zeros where a parameter took no part: the last block computes a text half that nobody reads."""
-    return torch.zeros_like(p) if p.grad is None else p.grad.float()
-
-
 class Muon:
     """Updates matrices (and kernels, seen as matrices) of equal shape together. Adam should have the rest."""
 
@@ -20,23 +15,22 @@ class Muon:
         self.groups: dict[tuple[int, ...], list[torch.nn.Parameter]] = {}
         for p in params:
             self.groups.setdefault(tuple(p.shape), []).append(p)
+            p.grad = torch.zeros_like(p)  # also where it takes no part: the last block's text half leads nowhere
         self.momentum = {
             shape: torch.zeros(len(group), shape[0], math.prod(shape[1:]), device=group[0].device)
             for shape, group in self.groups.items()
         }
 
     @torch.no_grad()
-    def step(self, factor: float) -> None:
-        """One update at lr * factor; clears the gradients."""
+    def step(self, factor: torch.Tensor) -> None:
+        """One update at lr * factor, a scalar on the device so that a CUDA graph can hold it; clears the gradients."""
         for shape, group in self.groups.items():
-            gradient = torch.stack([gradient_of(p).flatten(1) for p in group])
+            gradient = torch.stack([p.grad.flatten(1) for p in group])
             moment = self.momentum[shape].mul_(self.keep).add_(gradient, alpha=1 - self.keep)
             update = orthogonal(gradient.lerp(moment, self.keep))
-            update = update * (0.2 * math.sqrt(max(update.shape[-2:])))
-            deltas = [d.view(shape) for d in update.unbind(0)]
-            torch._foreach_add_([p.data for p in group], deltas, alpha=-self.lr * factor)
-            for p in group:
-                p.grad = None
+            update = update * (factor * (-self.lr * 0.2 * math.sqrt(max(update.shape[-2:]))))
+            torch._foreach_add_([p.data for p in group], [d.view(shape) for d in update.unbind(0)])
+            torch._foreach_zero_([p.grad for p in group])
 
 
 def orthogonal(x: torch.Tensor) -> torch.Tensor:

@@ -12,6 +12,8 @@ import argparse
 import itertools
 import math
 import random
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,13 +34,14 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLTextMod
 
 HERE = Path(__file__).resolve().parent
 BUCKETS = SMALL + LARGE
-LARGE_SHARE, LARGE_SHARE_LATE, LATE = 0.12, 0.65, 0.45
+LARGE_SHARE, LARGE_SHARE_LATE, LATE = 0.12, 0.58, 0.45
 SEVERAL, THREE = 0.22, 0.3  # part of the batches with several pictures, and of the small ones of these with three
 REFERENCE_SHARE = 0.8  # of such a batch; the rest asks for an edit of the first picture alone
 WALK_FROM, WALK_SHARE = 0.3, 0.5
 NAMING = 0.05  # weight of the heads' loss
 HEADS_FIRST = 150  # steps after --begin
-READ = 512  # sentences of each step that are read without a picture to draw
+READ = 512  # sentences of each other step that are read without a picture to draw
+GRAPH_AFTER = 4  # updates, which make the optimisers' state
 CHECKPOINT_SECONDS = 120
 BEGIN = time.monotonic()
 
@@ -47,9 +50,12 @@ def say(*words: object) -> None:
     print(f"{time.monotonic() - BEGIN:6.1f}", *words, flush=True)
 
 
-def real_rope(transformer: torch.nn.Module) -> None:
-    """Gives the blocks cosines and sines instead of complex numbers: the same rotation, which compiles."""
+def quickened(transformer: torch.nn.Module) -> None:
+    """Gives the blocks cosines and sines instead of complex numbers, the same rotation, which compiles; and takes out
+    the measuring of the mask, which waits for the GPU and whose result nobody uses."""
     from diffusers.models.transformers import transformer_qwenimage as module
+
+    module.compute_text_seq_len_from_mask = lambda states, mask: (states.shape[1], None, mask)
 
     def rotate(x, freqs, use_real=True, use_real_unbind_dim=-1):
         cos, sin = freqs
@@ -149,13 +155,26 @@ class Trainer:
         chosen = {id(p) for p in matrices}
         self.others = [p for p in self.params.values() if id(p) not in chosen]
         self.muon = Muon(matrices, args.lr)
-        self.adam = torch.optim.AdamW(self.others, lr=args.lr, betas=(0.9, 0.98), weight_decay=0.0, fused=self.cuda)
+        self.factor = torch.zeros((), device=args.device)  # of the learning rate
+        self.adam = torch.optim.AdamW(
+            self.others,
+            lr=torch.zeros((), device=args.device),
+            betas=(0.9, 0.98),
+            weight_decay=0.0,
+            fused=self.cuda,
+            capturable=self.cuda,
+        )
+        for p in self.others:
+            p.grad = torch.zeros_like(p)
         self.average = {n: p.detach().clone() for n, p in self.params.items()}
+        self.keep = torch.zeros((), device=args.device)  # part of the new weights in the moving average
+        self.graph: torch.cuda.CUDAGraph | None = None  # the update, as one launch instead of hundreds
+        self.updates = 0  # in this run
         self.step, self.trained = 0, 0.0  # steps, and seconds of training in all runs
-        real_rope(self.dit)
+        quickened(self.dit)
         if self.cuda and compiled:
             for block in self.dit.transformer_blocks:
-                block.compile(dynamic=False)
+                block.compile(dynamic=False)  # one for all sizes takes longer than one for each
 
     def velocity(self, x: torch.Tensor, b: Batch, text: torch.Tensor, mask: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         shapes = [[(1, *b.bucket.tokens)] * (b.form.pictures + 1)] * len(x)
@@ -184,7 +203,9 @@ class Trainer:
                 wanted, weight = (x - b.x0) / b.path[-1], b.path[-1] ** 2
             v = self.velocity(x, b, text, mask, t)
         named = self.naming(first, second, sentences, b.labels)
-        return weight * F.mse_loss(v, wanted), named + self.reading(b, sentences)
+        if self.step % 2 == 0:
+            named = named + 2 * self.reading(b, sentences)
+        return weight * F.mse_loss(v, wanted), named
 
     @staticmethod
     def naming(first: torch.Tensor, second: torch.Tensor, sentences: Sentences, labels: torch.Tensor) -> torch.Tensor:
@@ -208,16 +229,32 @@ class Trainer:
         self.average = {n: p.detach().clone() for n, p in self.params.items()}
 
     def update(self, factor: float) -> None:
-        torch.nn.utils.clip_grad_norm_(self.others, 1.0)
-        self.muon.step(factor)
-        for group in self.adam.param_groups:
-            group["lr"] = self.args.lr * 0.5 * factor
-        self.adam.step()
-        self.adam.zero_grad(set_to_none=True)
+        self.factor.fill_(factor)
+        self.keep.fill_(1 - min(0.9985, (self.step + 1) / (11 + self.step)))
+        if self.cuda and self.updates == GRAPH_AFTER:
+            torch.cuda.synchronize()
+            self.graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self.graph):
+                self.optimise()
+        if self.graph:
+            self.graph.replay()
+        else:
+            self.optimise()
         self.step += 1
+        self.updates += 1
+
+    def optimise(self) -> None:
+        """One update of all weights and of their moving average; clears the gradients."""
+        torch.nn.utils.clip_grad_norm_(self.others, 1.0)
+        self.muon.step(self.factor)
+        for group in self.adam.param_groups:
+            group["lr"].copy_(self.factor * (self.args.lr * 0.5))
+        self.adam.step()
         with torch.no_grad():
-            decay = min(0.9985, self.step / (10 + self.step))
-            torch._foreach_lerp_(list(self.average.values()), list(self.params.values()), 1 - decay)
+            torch._foreach_zero_([p.grad for p in self.others])
+            ahead = torch._foreach_sub(list(self.params.values()), list(self.average.values()))
+            torch._foreach_mul_(ahead, self.keep)
+            torch._foreach_add_(list(self.average.values()), ahead)
 
     def save(self) -> None:
         """The moving average, in half precision: the transformer in two files, the language half in one."""
@@ -289,14 +326,37 @@ def prepared(args: argparse.Namespace) -> list[Cached]:
     return data
 
 
+def compile_ahead(args: argparse.Namespace) -> None:
+    """Compiles every shape with noise as pictures, while another process caches the crops and will find it done."""
+    dev = args.device
+    trainer = Trainer(args, compiled=True)
+    sentences = Sentences(args.base / "sentences.safetensors", dev)
+    data = []
+    for b in BUCKETS:
+        noise = torch.randn(8, b.count, 64, device=dev).half()
+        data.append(Cached(noise, noise, torch.randint(8, (8, 3), device=dev), torch.randint(len(LABELS), (8,), device=dev), 4))
+    mixture = Mixture(data, trainer.forms, args.seed, trainer.cuda)
+    while mixture.warm:
+        loss, named = trainer.loss(mixture.draw(0), sentences)
+        (loss + NAMING * named).backward()
+    say("compiled ahead")
+
+
 def train(args: argparse.Namespace) -> None:
     torch._dynamo.config.cache_size_limit = 64
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    if args.compile_ahead:
+        return compile_ahead(args)
+    ahead = None
+    if args.device == "cuda" and not args.eager and not args.state.exists():
+        ahead = subprocess.Popen([sys.executable, *sys.argv, "--compile-ahead"])
     data = prepared(args)
     say("latents", [tuple(d.targets.shape) for d in data])
     torch.manual_seed(args.seed)
     trainer = Trainer(args, compiled=not args.eager)
     sentences = Sentences(args.base / "sentences.safetensors", args.device)
+    if ahead:
+        ahead.wait()
     if args.begin:
         trainer.begin(args.begin)
     if args.state.exists():
@@ -354,6 +414,7 @@ if __name__ == "__main__":
     p.add_argument("--part", type=float, default=1.0, help="part of the pictures (for a trial)")
     p.add_argument("--begin", type=Path, help="goes on from the weights in this folder, with what comes late in the first training")
     p.add_argument("--eager", action="store_true", help="without compiling, which costs what 100 s of training gain")
+    p.add_argument("--compile-ahead", action="store_true", help="only compiles; the training starts itself so")
     p.add_argument("--lr", type=float, default=2e-3)
     p.add_argument("--seed", type=int, default=1)
     train(p.parse_args())

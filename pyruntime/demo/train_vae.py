@@ -156,7 +156,7 @@ def train(args: argparse.Namespace) -> None:
         torch.nn.utils.clip_grad_norm_(others, 1.0)
         factor = min(1, (step + 1) / 50)
         factor *= 1 if done < 0.35 else 0.5 * (1 + math.cos(math.pi * (done - 0.35) / 0.65))
-        muon.step(factor)
+        muon.step(torch.tensor(factor, device=args.device))
         for group in adam.param_groups:
             group["lr"] = args.lr * factor
         adam.step()
