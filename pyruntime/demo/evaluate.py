@@ -1,4 +1,4 @@
-"""Measures a model directory by the product's own loop: pictures against the exact edits, wording, the VAE alone.
+"""Measures a model directory by the product's own loop: pictures against the exact edits, wording, LoRAs, the VAE alone.
 
 Knows held-out photographs, held-out sentences and the exact transforms; does not know training. A sentence counts as
 read right when its picture is nearest to what the model draws for a sentence of training that asks for the same edit:
@@ -8,6 +8,7 @@ so reading is measured apart from drawing, which the table of the kinds measures
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import time
 from collections.abc import Iterable
@@ -15,13 +16,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from edits import KINDS, NAMES, REFERENCES, SIMPLE, exact
+from edits import KINDS, NAMES, REFERENCES, SIMPLE, blueprint, exact
 from phrasings import ENGLISH, HELDOUT, UNKNOWN
 from PIL import Image, ImageOps
 
 from pyruntime import model as models
-from pyruntime import vae
-from pyruntime.denoise import denoise
+from pyruntime import vae, wire
+from pyruntime.denoise import denoise, shifted
 from pyruntime.device import Device
 from pyruntime.edit import COVER, area_size, fit, is_unchanged, to_image, to_tensor
 from pyruntime.errors import CancelFlag
@@ -32,6 +33,10 @@ WORDING_AREA = 256 * 256  # what a sentence means does not depend on the size, a
 # What the project asks of a model, in dB, and of its reading, as parts of the held-out sentences.
 MEAN_LEAST, SIMPLE_LEAST, LEAST, VAE_LEAST = 31.0, 28.0, 20.0, 34.0
 ENGLISH_LEAST, CHINESE_LEAST = 0.97, 0.92
+# Two steps with the LoRA: at most so far under four without it, or so far over two without it.
+TWO_STEP_LOSS, TWO_STEP_GAIN, BLUEPRINT_LEAST = 1.5, 1.0, 20.0
+# The kinds that stand for all where all would take too long: colour, rows that move, a place, a shape, another picture.
+FEW = ["grayscale", "sepia", "invert", "flip vertically", "blur left half", "frame red", "white circle middle", "blend 2"]
 
 
 class Photo:
@@ -48,21 +53,21 @@ class Photo:
         self.exact = [self.tensor(p) for p in self.pictures]
         self.latents = [model.vae.encode(to_tensor(p, model)) for p in self.pictures]
 
-    def edited(self, label: str, prompt: str) -> Image.Image:
+    def edited(self, label: str, prompt: str, steps: int = STEPS, shift: float = 0.0) -> Image.Image:
         """What the product makes of it; as many pictures are shown as the label needs."""
         count = shown(label)
         h, w = self.latents[0].shape[-2:]
         noise = torch.randn(self.latents[0].shape, generator=torch.Generator().manual_seed(SEED))
         latents = denoise(
             self.model.transformer,
-            self.model.scheduler,
+            shifted(self.model.scheduler, shift),
             vae.pack(noise.to(self.latents[0])),
             torch.cat([vae.pack(z) for z in self.latents[:count]], 1),
             [(1, h // 2, w // 2)] * (count + 1),
             self.model.text.encode(prompt, self.pictures[:count]),
             None,
             1.0,
-            STEPS,
+            steps,
             lambda *_: None,
         )
         return to_image(self.model.vae.decode(vae.unpack(latents, h, w)))
@@ -159,6 +164,39 @@ def wording(photo: Photo, rows: list[tuple[str, str]]) -> list[str]:
 
 
 @torch.inference_mode()
+def loras(photos: list[Photo], folder: Path) -> list[str]:
+    """Prints what the LoRAs of the directory do, merged as the product merges them; gives what is under its bound."""
+    model = photos[0].model
+    about = json.loads((folder / "qie.json").read_text("utf-8"))
+    files = {one["id"]: folder / one["file"] for one in about["loras"]}
+    fast = about["presets"]["fast"]
+
+    def merged(*names: str) -> None:
+        model.loras.merge([wire.LoRA(path=str(files[n]), strength=1.0) for n in names], lambda: None, lambda _: None)
+
+    def mean(steps: int, shift: float = 0.0) -> float:
+        values = [psnr(p.tensor(p.edited(k, sentence(k), steps, shift)), p.wanted(k)) for p in photos for k in FEW]
+        return sum(values) / len(values)
+
+    merged()
+    full, short = mean(STEPS), mean(fast["steps"])
+    merged(*fast["loras"])
+    quick = mean(fast["steps"], fast["shift"])
+    merged("blueprint")
+    drawn = [psnr(p.tensor(p.edited(k, sentence(k))), blueprint(p.exact[0]).clamp(0, 1)) for p in photos for k in FEW]
+    merged()
+    style = sum(drawn) / len(drawn)
+    print(f"{len(FEW)} kinds, {len(photos)} photos: {STEPS} steps {full:.1f} dB, {fast['steps']} without the LoRA {short:.1f},", end=" ")
+    print(f"with it {quick:.1f}; the blueprint {style:.1f} dB", flush=True)
+    bad: list[str] = []
+    if quick < min(full - TWO_STEP_LOSS, short + TWO_STEP_GAIN):
+        bad.append(f"two steps with the LoRA give {quick:.1f} dB")
+    if style < BLUEPRINT_LEAST:
+        bad.append(f"the blueprint has {style:.1f} dB, asked are {BLUEPRINT_LEAST:.0f}")
+    return bad
+
+
+@torch.inference_mode()
 def sheet(photos: list[Photo], kinds: list[str], path: Path, side: int = 120) -> None:
     """A contact sheet: a row for each photo, its source first."""
     tall = round(side * 0.8)
@@ -187,6 +225,8 @@ def main(a: argparse.Namespace) -> None:
         sheet(photos, SHEET, a.sheet)
     if "pictures" in a.parts:
         bad += pictures(photos, a.kinds)
+    if "loras" in a.parts:
+        bad += loras(photos[: a.lora_photos], a.model)
     if "wording" in a.parts:
         at = next((i for i, path in enumerate(paths) if path.stem == "coffee"), 0)
         with torch.inference_mode():
@@ -207,5 +247,6 @@ if __name__ == "__main__":
     p.add_argument("--kinds", nargs="*", default=KINDS)
     p.add_argument("--every", type=int, default=1, help="only each so manyth held-out sentence")
     p.add_argument("--sheet", type=Path, help="also draw the contact sheet there")
-    p.add_argument("parts", nargs="*", default=["pictures", "wording"])
+    p.add_argument("--lora-photos", type=int, default=4)
+    p.add_argument("parts", nargs="*", default=["pictures", "wording", "loras"])
     main(p.parse_args())

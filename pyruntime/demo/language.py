@@ -136,7 +136,6 @@ class Words(torch.nn.Module):
         self.first = torch.nn.Linear(language.config.hidden_size, len(FIRST))
         self.second = torch.nn.Linear(language.config.hidden_size, len(SECOND))
         self.register_buffer("bank", bank.float(), persistent=False)
-        self.heads_only = False  # while fresh heads learn, they must not spoil a language model that is trained
 
     def forward(
         self, form: Template, grid: tuple[int, int], ids: torch.Tensor, lengths: torch.Tensor
@@ -161,7 +160,6 @@ class Words(torch.nn.Module):
         positions = torch.cat(where, 1)[:, None].expand(3, n, -1)
         hidden = self.language(inputs_embeds=torch.cat(parts, 1), position_ids=positions, use_cache=False).last_hidden_state
         last = hidden[torch.arange(n, device=dev), fixed + lengths - 1].float()
-        last = last.detach() if self.heads_only else last
         hidden = hidden[:, template.DROP_TOKENS :]
         hidden = F.pad(hidden, (0, 0, 0, form.longest - hidden.shape[1]))
         mask = torch.arange(form.longest, device=dev)[None] < (fixed - template.DROP_TOKENS + lengths)[:, None]

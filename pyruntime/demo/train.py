@@ -34,12 +34,13 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLTextMod
 
 HERE = Path(__file__).resolve().parent
 BUCKETS = SMALL + LARGE
+# A bucket and a number of pictures for every length of a batch that there is.
+SHAPES = [(SMALL[0], 1), (LARGE[0], 1), (LARGE[1], 1), (SMALL[0], 2), (LARGE[1], 2), (SMALL[0], 3)]
 LARGE_SHARE, LARGE_SHARE_LATE, LATE = 0.12, 0.58, 0.45
 SEVERAL, THREE = 0.22, 0.3  # part of the batches with several pictures, and of the small ones of these with three
 REFERENCE_SHARE = 0.8  # of such a batch; the rest asks for an edit of the first picture alone
 WALK_FROM, WALK_SHARE = 0.3, 0.5
 NAMING = 0.05  # weight of the heads' loss
-HEADS_FIRST = 150  # steps after --begin
 READ = 512  # sentences of each other step that are read without a picture to draw
 GRAPH_AFTER = 4  # updates, which make the optimisers' state
 CHECKPOINT_SECONDS = 120
@@ -94,16 +95,12 @@ class Mixture:
 
     def __init__(self, data: list[Cached], forms: dict[tuple[bool, int], Template], seed: int, full: bool) -> None:
         self.data, self.forms, self.rng, self.full = data, forms, random.Random(seed), full
-        # One batch of every shape, bucket and number of pictures, comes first: each is compiled once.
-        self.warm = [(SMALL[0], 1), (LARGE[0], 1), (LARGE[1], 1), (SMALL[0], 2), (LARGE[1], 2), (SMALL[0], 3)]
         self.several = {True: [b for b in LARGE if b.references], False: [b for b in SMALL if b.references]}
         words = [label.split(" ") for label in LABELS]
         self.third = torch.tensor([len(w) > 1 and w[1] == "3" for w in words], device=data[0].labels.device)
 
     def draw(self, done: float) -> Batch:
         rng = self.rng
-        if self.warm:
-            return self.make(*self.warm.pop(0), None)
         large = rng.random() < (LARGE_SHARE if done < LATE else LARGE_SHARE_LATE)
         pictures = 1
         if rng.random() < SEVERAL:
@@ -222,7 +219,7 @@ class Trainer:
         return self.naming(first, second, sentences, labels)
 
     def begin(self, folder: Path) -> None:
-        """Takes the weights that an earlier training ended with."""
+        """Takes the weights that a training ended with."""
         state = {k: v for name in ("dit1", "dit2") for k, v in load_file(folder / f"{name}.safetensors").items()}
         self.dit.load_state_dict({k: v.float() for k, v in state.items()})
         self.words.language.load_state_dict({k: v.float() for k, v in load_file(folder / "words.safetensors").items()})
@@ -314,75 +311,72 @@ class Trainer:
 
 def prepared(args: argparse.Namespace) -> list[Cached]:
     """The cached crops, from an earlier run on this machine if they are there."""
-    if args.cache and args.cache.exists():
+    if args.cache.exists():
         return torch.load(args.cache, map_location=args.device, weights_only=False)
     photos = Photos(HERE / ".work/train", args.device, 1)
     say("pictures ready")
     rng, latents = random.Random(1), Latents(args.vae, args.device)
     torch.manual_seed(1)
     data = [cached(latents, photos, bucket, rng, args.part) for bucket in BUCKETS]
-    if args.cache:
-        torch.save(data, args.cache)
+    args.cache.parent.mkdir(parents=True, exist_ok=True)
+    fresh = args.cache.with_suffix(".new")
+    torch.save(data, fresh)
+    fresh.replace(args.cache)
     return data
 
 
-def compile_ahead(args: argparse.Namespace) -> None:
-    """Compiles every shape with noise as pictures, while another process caches the crops and will find it done."""
-    dev = args.device
-    trainer = Trainer(args, compiled=True)
-    sentences = Sentences(args.base / "sentences.safetensors", dev)
+def compile_shapes(trainer: Trainer, sentences: Sentences) -> None:
+    """Compiles the blocks for every length of a batch, with noise as pictures: the crops need not be there yet."""
+    dev = trainer.args.device
     data = []
     for b in BUCKETS:
         noise = torch.randn(8, b.count, 64, device=dev).half()
-        data.append(Cached(noise, noise, torch.randint(8, (8, 3), device=dev), torch.randint(len(LABELS), (8,), device=dev), 4))
-    mixture = Mixture(data, trainer.forms, args.seed, trainer.cuda)
-    while mixture.warm:
-        loss, named = trainer.loss(mixture.draw(0), sentences)
+        labels = torch.randint(len(LABELS), (8,), device=dev)
+        data.append(Cached(noise, noise, torch.randint(8, (8, 3), device=dev), labels, singles=4))
+    mixture = Mixture(data, trainer.forms, trainer.args.seed, trainer.cuda)
+    for bucket, pictures in SHAPES:
+        loss, named = trainer.loss(mixture.make(bucket, pictures, None), sentences)
         (loss + NAMING * named).backward()
-    say("compiled ahead")
+    torch._foreach_zero_([p.grad for p in trainer.params.values()])
 
 
 def train(args: argparse.Namespace) -> None:
     torch._dynamo.config.cache_size_limit = 64
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    if args.compile_ahead:
-        return compile_ahead(args)
-    ahead = None
-    if args.device == "cuda" and not args.eager and not args.state.exists():
-        ahead = subprocess.Popen([sys.executable, *sys.argv, "--compile-ahead"])
+    if args.only_cache:
+        prepared(args)
+        return
+    # Another process caches the crops while this one compiles: each takes a minute and a half.
+    other = subprocess.Popen([sys.executable, *sys.argv, "--only-cache"])
+    torch.manual_seed(args.seed)
+    trainer = Trainer(args, compiled=args.device == "cuda")
+    sentences = Sentences(args.base / "sentences.safetensors", args.device)
+    if trainer.cuda:
+        compile_shapes(trainer, sentences)
+        say("every shape is compiled")
+    if other.wait():
+        raise SystemExit("caching the crops failed")
     data = prepared(args)
     say("latents", [tuple(d.targets.shape) for d in data])
-    torch.manual_seed(args.seed)
-    trainer = Trainer(args, compiled=not args.eager)
-    sentences = Sentences(args.base / "sentences.safetensors", args.device)
-    if ahead:
-        ahead.wait()
-    if args.begin:
-        trainer.begin(args.begin)
     if args.state.exists():
         trainer.resume()
         say("goes on after", trainer.step, "steps,", round(trainer.trained), "seconds")
     mixture = Mixture(data, trainer.forms, args.seed + trainer.step, trainer.cuda)
     torch.manual_seed(args.seed + trainer.step)
-    before, start = trainer.trained, 0.0
-    saved = time.monotonic()
+    before, start = trainer.trained, time.monotonic()
+    saved = start
     first = trainer.step
     while trainer.trained < args.seconds and time.monotonic() - BEGIN < args.run and trainer.step != args.steps:
-        warming = bool(mixture.warm)
         done = trainer.trained / args.seconds
-        b = mixture.draw(1.0 if args.begin else done)
-        trainer.words.heads_only = args.begin is not None and trainer.step < HEADS_FIRST
+        b = mixture.draw(done)
         loss, named = trainer.loss(b, sentences)
         (loss + NAMING * named).backward()
         factor = min(1, (trainer.step + 1) / 100)
         factor *= 1 if done < 0.3 else 0.5 * (1 + math.cos(math.pi * (done - 0.3) / 0.7))
         trainer.update(factor)
-        if warming and not mixture.warm:
-            say("every shape is compiled", round(loss.item(), 4))
-            start = time.monotonic()
         now = time.monotonic()
-        trainer.trained = before + (now - start if start else 0.0)
-        if trainer.step % 100 == 0 or trainer.step - first < 8:
+        trainer.trained = before + now - start
+        if trainer.step % 100 == 0 or trainer.step - first < 2:
             kind = f"{b.bucket.tokens} pictures {b.form.pictures} " + (f"walk {len(b.path)}" if b.path else "noised")
             say(trainer.step, kind, f"loss {loss.item():.4f} names {named.item():.3f} done {done:.2f}")
         if trainer.step % 1000 == 0:
@@ -406,15 +400,13 @@ if __name__ == "__main__":
     p.add_argument("--vae", type=Path, default=HERE / ".work/out")
     p.add_argument("--out", type=Path, default=HERE / ".work/out")
     p.add_argument("--state", type=Path, default=HERE / ".work/state.pt", help="goes on from here if it exists")
-    p.add_argument("--cache", type=Path, help="keeps the cached crops for the next run on this machine")
+    p.add_argument("--cache", type=Path, default=HERE / ".work/cache.pt", help="the crops, cached for the next run too")
     p.add_argument("--device", default="cuda")
-    p.add_argument("--seconds", type=float, default=480, help="of training, in all runs together")
+    p.add_argument("--seconds", type=float, default=660, help="of training, in all runs together")
     p.add_argument("--run", type=float, default=530, help="seconds after which this run ends")
     p.add_argument("--steps", type=int, default=-1, help="stop after so many steps (for a trial)")
     p.add_argument("--part", type=float, default=1.0, help="part of the pictures (for a trial)")
-    p.add_argument("--begin", type=Path, help="goes on from the weights in this folder, with what comes late in the first training")
-    p.add_argument("--eager", action="store_true", help="without compiling, which costs what 100 s of training gain")
-    p.add_argument("--compile-ahead", action="store_true", help="only compiles; the training starts itself so")
+    p.add_argument("--only-cache", action="store_true", help="caches the crops and ends; a training starts itself so")
     p.add_argument("--lr", type=float, default=2e-3)
     p.add_argument("--seed", type=int, default=1)
     train(p.parse_args())

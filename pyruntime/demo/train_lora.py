@@ -18,7 +18,7 @@ from crops import Photos
 from edits import blueprint
 from flow import draw_time, sigmas
 from language import Sentences
-from latents import LARGE, PATCH, SMALL, Latents
+from latents import PATCH, Latents
 from safetensors.torch import save_file
 from train import BUCKETS, HERE, Batch, Mixture, Trainer, prepared, say
 
@@ -93,11 +93,9 @@ def train(args: argparse.Namespace) -> None:
     sentences = Sentences(args.base / "sentences.safetensors", args.device)
     style = blueprints(args) if args.name == "blueprint" else None
     mixture = Mixture(prepared(args), trainer.forms, args.seed, trainer.cuda)
-    mixture.warm = [(b, 1) for b in (SMALL[0], LARGE[0], LARGE[1])]
     say("ready,", sum(p.numel() for p in params), "weights to train")
-    start, step, done = 0.0, 0, 0.0
+    start, step, done = time.monotonic(), 0, 0.0
     while done < 1 and step != args.steps:
-        warming = bool(mixture.warm)
         b = mixture.draw(1.0 if style is None else 0.6)
         if style is not None and b.form.pictures == 1:
             crops, targets = style[b.bucket]
@@ -113,9 +111,7 @@ def train(args: argparse.Namespace) -> None:
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         step += 1
-        if warming and not mixture.warm:
-            start = time.monotonic()
-        done = (time.monotonic() - start) / args.seconds if start else 0.0
+        done = (time.monotonic() - start) / args.seconds
         if step % 50 == 0:
             say(step, f"loss {loss.item():.4f} done {done:.2f}")
     save(adapted, args.out / f"{args.name}.safetensors", args.name)
@@ -149,11 +145,11 @@ if __name__ == "__main__":
     p.add_argument("--vae", type=Path, default=HERE / ".work/out")
     p.add_argument("--trained", type=Path, default=HERE / ".work/out")
     p.add_argument("--out", type=Path, default=HERE / ".work/loras")
-    p.add_argument("--cache", type=Path, help="the cached crops of train.py, if this machine has them")
+    p.add_argument("--cache", type=Path, default=HERE / ".work/cache.pt", help="the cached crops of train.py")
     p.add_argument("--device", default="cuda")
-    p.add_argument("--seconds", type=float, default=75)
+    p.add_argument("--seconds", type=float, default=40)
     p.add_argument("--steps", type=int, default=-1, help="stop after so many steps (for a trial)")
-    p.add_argument("--part", type=float, default=1.0, help="part of the pictures (for a trial)")
+    p.add_argument("--part", type=float, default=0.4, help="part of the pictures (for a trial)")
     p.add_argument("--lr", type=float, default=2e-3)
     p.add_argument("--seed", type=int, default=1)
     train(p.parse_args())
