@@ -161,6 +161,7 @@ func spawn(cmd *exec.Cmd, p *process) error {
 // readEvents reads to the end of the stream and waits for nobody.
 func (p *process) readEvents(in *os.File) (partial string, counts wire.Counts) {
 	r := wire.NewReader(in, wire.EventLineMax, wire.Events)
+	r.Mute = p.log.drops
 	for {
 		line, err := r.Next()
 		if err != nil {
