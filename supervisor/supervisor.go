@@ -45,6 +45,8 @@ type Supervisor struct {
 	cancel context.CancelFunc
 	parts  sync.WaitGroup
 
+	repairing atomic.Bool // the Python environment, by RestartWorker
+
 	upkeep atomic.Pointer[Upkeep]
 	tidied chan struct{} // wakes the retention: a job ended, or the limits changed
 
@@ -346,15 +348,6 @@ func modelView(m model.Spec) event.ModelView {
 		v.KnownEdits = append(v.KnownEdits, event.KnownEdit{Label: e.Label, Prompt: e.Prompt, Group: e.Group, Images: e.Images})
 	}
 	return v
-}
-
-// RestartWorker starts a fresh process; a broken worker gets one more try.
-func (s *Supervisor) RestartWorker(ctx context.Context) error {
-	w := s.worker.Load()
-	if w == nil {
-		return s.notReady()
-	}
-	return w.Restart(ctx)
 }
 
 // UnloadWorker drops the weights of an idle worker.

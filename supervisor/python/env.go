@@ -83,6 +83,21 @@ func (e Env) Repair(ctx context.Context) error {
 	})
 }
 
+// Mend repairs an environment whose worker does not start: what a look at its files shows, else all of it. One that has
+// meanwhile come to start stays as it is.
+func (e Env) Mend(ctx context.Context) error {
+	if _, err := e.Whole(ctx, false); err != nil {
+		return e.Repair(ctx)
+	}
+	if err := e.linkSource(e.Dir()); err != nil {
+		return err
+	}
+	if e.Trial != nil && e.try(ctx, e.Dir()) == nil {
+		return nil
+	}
+	return e.Renew(ctx)
+}
+
 // Renew is Build for an environment that is to be made anew in any case.
 func (e Env) Renew(ctx context.Context) error {
 	if e.Override != "" {
