@@ -78,7 +78,7 @@ func (a *app) worker() *cobra.Command {
 		Use: "worker", Short: "Restart the worker of the running server, or free its model's memory",
 		Long:    "Restart the worker of the running server, or free its model's memory.\nA restart also repairs a Python environment in which the worker does not start. No accepted edit is lost by it.",
 		Example: "  qie worker restart\n  qie worker unload",
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	verb := func(use, short, said string) *cobra.Command {
 		return &cobra.Command{Use: use, Short: short, RunE: func(cmd *cobra.Command, _ []string) error {
