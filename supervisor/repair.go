@@ -7,13 +7,15 @@ import (
 	"qie/supervisor/worker"
 )
 
-// RestartWorker starts a fresh process; a broken worker gets one more try. Where the Python environment is what breaks
+// RestartWorker starts a fresh process; a broken worker gets one more try, and a model that the settings choose by now
+// serves from here on. Where the Python environment is what breaks
 // it, the environment is repaired first, behind this call: Ready tells how it goes.
 func (s *Supervisor) RestartWorker(ctx context.Context) error {
 	w := s.worker.Load()
 	if w == nil {
 		return s.notReady()
 	}
+	s.takeNext()
 	status := w.Status()
 	if s.cfg.RepairWorker == nil || status.State != string(worker.Broken) || status.Code != string(job.CodeEnvBroken) {
 		return w.Restart(ctx)

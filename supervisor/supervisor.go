@@ -78,6 +78,7 @@ type view struct {
 	worker  event.Worker
 	queue   event.Queue
 	spec    model.Spec
+	next    model.Spec            // chosen since, see choice.go
 	setup   map[string]job.Notice // why a job would not start; keyed by the part that is not ready
 	notices []job.Notice
 }
@@ -319,6 +320,7 @@ func (s *Supervisor) Models() []model.Spec {
 // modelsChanged tells pages that the list of models is another one.
 func (s *Supervisor) modelsChanged() {
 	s.lookAtModels()
+	s.chooseAgain()
 	s.inbox.put(func() {}) // a job may have waited for one
 	s.Tell(job.Notice{Code: "models_changed", Message: "the list of models changed"})
 }
