@@ -33,9 +33,9 @@ func (s *Supervisor) chooseAgain() {
 	was := s.view.next.ID
 	s.view.next = chosen
 	s.mu.Unlock()
-	switch {
-	case chosen.ID == was:
-	case chosen.ID == "":
+	switch chosen.ID {
+	case was:
+	case "":
 		s.Withdraw(noticeNext)
 	default:
 		s.Notice(job.Notice{Code: noticeNext, Message: fmt.Sprintf("%s is here, and the next start of qie serves it; a restart of the worker "+

@@ -29,8 +29,7 @@ const (
 
 // setupSteps are what setup.sh does, each with the file that says it is done and the words that it begins with. The
 // environment is killed at three points: when its interpreter is there and the packages begin to come, while they are
-// unpacked (uv outlives that kill for a while, and the next set-up waits for it), and when it is complete and not yet in
-// its place.
+// unpacked, and when it is complete and not yet in its place.
 var setupSteps = []struct{ name, done, begins string }{
 	{"tools", ".qie/stamps/tool-node", "[1/5] Tools: fetching"},
 	{"Node packages", ".qie/stamps/packages", "[2/5] Page: fetching"},
@@ -391,7 +390,9 @@ func (f *freshClone) pulls(ctx context.Context) error {
 		}
 	}
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-	<-ended
+	if err := <-ended; err == nil {
+		return errors.New("the pull was done before it was killed")
+	}
 	if output, err := pull().CombinedOutput(); err != nil || !strings.Contains(string(output), freshModel+" is here") {
 		return fmt.Errorf("the pull after the kill: %w\n%s", err, output)
 	}

@@ -188,8 +188,8 @@ type patient struct {
 func newPatient(t *testing.T) *patient {
 	t.Helper()
 	home, env := newHome(t, "")
-	p := &patient{t: t, dir: filepath.Dir(home), home: home}
-	p.env = append(env, "QIE_PYTHON_ENV=", "FAKE_PYTHON="+filepath.Join(p.dir, "env"), "HF_HOME=", "HF_HUB_CACHE=", "QIE_DEVICE=auto",
+	p := &patient{t: t, dir: filepath.Dir(home), home: home, env: env}
+	p.env = append(p.env, "QIE_PYTHON_ENV=", "FAKE_PYTHON="+filepath.Join(p.dir, "env"), "HF_HOME=", "HF_HUB_CACHE=", "QIE_DEVICE=auto",
 		"PATH="+filepath.Join(p.dir, "bin")+":"+p.dir+":"+os.Getenv("PATH"))
 	for name, text := range map[string]string{"bin/uv": uvOfTests, "start": startOfTests} {
 		path := filepath.Join(p.dir, name)

@@ -122,7 +122,7 @@ type reader struct {
 func newReader(t *testing.T) *reader {
 	t.Helper()
 	home, env := newHome(t, "")
-	r := &reader{t: t, dir: filepath.Dir(home)}
+	r := &reader{t: t, dir: filepath.Dir(home), env: env}
 	const id = "qwen-image-edit-2511"
 	dir := filepath.Join(home, "models", id)
 	err := os.CopyFS(dir, os.DirFS(st.NewModel(t, 1)))
@@ -148,7 +148,7 @@ func newReader(t *testing.T) *reader {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.env = append(env, "QIE_MODEL="+id, "HF_ENDPOINT="+fakeHub(t).URL, "HF_HOME=", "HF_HUB_CACHE=", "HF_TOKEN=", "DISPLAY=",
+	r.env = append(r.env, "QIE_MODEL="+id, "HF_ENDPOINT="+fakeHub(t).URL, "HF_HOME=", "HF_HUB_CACHE=", "HF_TOKEN=", "DISPLAY=",
 		"WAYLAND_DISPLAY=", "PATH="+filepath.Join(r.dir, "bin")+":"+r.dir+":"+os.Getenv("PATH"))
 	server := start(t, home, r.env, "--json", "serve")
 	r.url = server.url(t)

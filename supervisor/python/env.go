@@ -21,6 +21,7 @@ import (
 	"syscall"
 	"time"
 
+	"qie/supervisor/host"
 	"qie/supervisor/job"
 )
 
@@ -187,12 +188,16 @@ func (e Env) try(ctx context.Context, dir string) error {
 	return e.Trial(ctx, dir)
 }
 
-// uv runs in a process group of its own, which ends with ctx.
+// uv runs in a process group of its own, which ends with ctx. Where the system can, it ends with this program too: what
+// it builds would be thrown away by the next set-up, which waits for it.
 func (e Env) uv(ctx context.Context, lock *os.File, args ...string) error {
 	cmd := exec.CommandContext(ctx, e.UV, args...)
 	cmd.Env = withoutPython(os.Environ())
 	cmd.ExtraFiles = []*os.File{lock}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	runtime.LockOSThread() // as DieWithParent wants it, to the end of Run
+	defer runtime.UnlockOSThread()
+	host.DieWithParent(cmd.SysProcAttr, syscall.SIGKILL)
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = 5 * time.Second
 	read, write := io.Pipe()
