@@ -17,6 +17,7 @@ import (
 	"qie/supervisor/doctor"
 	"qie/supervisor/model"
 	"qie/supervisor/preflight"
+	"qie/supervisor/python"
 	"qie/web"
 )
 
@@ -116,9 +117,9 @@ func (a *app) repair(ctx context.Context, f preflight.Facts, names []string) err
 	if asked("environment") && (f.Env.Err != nil || f.Source.Err != nil || len(names) > 0) {
 		env := a.environment(a.environmentProgress(nil))
 		build := env.Repair
-		if f.Env.Err == nil && f.Source.Err == nil { // asked for by name, and nothing shows: every byte decides
-			a.out.say("reading every file of the environment")
-			if _, err := env.Whole(ctx, true); err != nil {
+		if f.Env.Err == nil && f.Source.Err == nil { // asked for by name, and nothing shows
+			a.out.say("reading every file of the environment, and starting the worker in it")
+			if build = env.Mend; everyByteFails(ctx, env) {
 				build = env.Renew
 			}
 		}
@@ -140,6 +141,11 @@ func (a *app) repair(ctx context.Context, f preflight.Facts, names []string) err
 		a.out.say("the data folder is yours alone")
 	}
 	return nil
+}
+
+func everyByteFails(ctx context.Context, env python.Env) bool {
+	_, err := env.Whole(ctx, true)
+	return err != nil
 }
 
 func (a *app) repairDemo() error {

@@ -135,6 +135,9 @@ func TestFixes_EndTheirFinding(t *testing.T) {
 		{"an environment without a package", "environment", func(p *patient) error {
 			return os.RemoveAll(p.one("python/*/lib/*/site-packages/torch"))
 		}, preflight.Error, `^qie doctor --fix environment$`, nil, nil},
+		{"an interpreter that only fails", "--verify worker", func(p *patient) error {
+			return os.WriteFile(p.one("python/*/bin/python"), []byte("#!/bin/sh\nexit 1\n"), 0o700)
+		}, preflight.Error, `^qie doctor --fix environment$`, nil, nil},
 		{"the worker's source was changed", "source", func(p *patient) error {
 			return os.WriteFile(p.one("python/src-*/pyruntime/edit.py"), []byte("print(1)\n"), 0o600)
 		}, preflight.Error, `^qie doctor --fix environment$`, nil, nil},

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"qie/supervisor/config"
 	st "qie/supervisor/supervisortest"
 )
 
@@ -86,6 +87,40 @@ func TestReadme_EveryCommandIsRun(t *testing.T) {
 		if want.where == "" {
 			r.run(line, want)
 		}
+	}
+}
+
+// README's table has every setting, and each is shown with its place.
+func TestReadme_EverySettingIsShownWithItsPlace(t *testing.T) {
+	cfg, err := config.Load(config.Sources{HomeDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	places := map[string]string{}
+	for _, v := range cfg.Values {
+		places[v.Key] = v.Place()
+	}
+	_, table, _ := strings.Cut(readFile(t, "../../README.md"), "| setting | default | |\n|---|---|---|\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	var named []string
+	for row := range strings.Lines(table) {
+		names, _, _ := strings.Cut(strings.TrimPrefix(row, "|"), "|")
+		for name := range strings.SplitSeq(names, ",") {
+			named = append(named, strings.Trim(name, " `"))
+		}
+	}
+	for _, name := range named {
+		if places[name] == "" {
+			t.Errorf("README has the setting %s, qie settings shows no place of it", name)
+		}
+	}
+	for name := range places {
+		if !slices.Contains(named, name) && !strings.Contains(readFile(t, "../../README.md"), "`"+name) {
+			t.Errorf("README does not name the setting %s", name)
+		}
+	}
+	if len(named) < 15 {
+		t.Errorf("the table has %v", named)
 	}
 }
 
