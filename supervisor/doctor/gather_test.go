@@ -2,11 +2,8 @@ package doctor
 
 import (
 	"context"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -64,47 +61,29 @@ func TestGather_QuickStartsNoWorker(t *testing.T) {
 	}
 }
 
-// A package index that takes the connection and never answers costs the quick set its two seconds and no more.
+// A package index that never answers costs the quick set its limit, beside the other looks, and no more; neither does a
+// uv whose children hold its output.
 func TestGather_SilentIndexIsQuick(t *testing.T) {
-	uv, err := exec.LookPath("uv")
-	if err != nil {
-		t.Fatal("uv is not on PATH; go run ./cmd/dev check puts that of .qie/tools there")
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	dir := t.TempDir()
+	home, uv := filepath.Join(dir, "data"), filepath.Join(dir, "uv")
+	if err := os.WriteFile(uv, []byte("#!/bin/sh\nsleep 60 &\nwait\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	var asked atomic.Int32
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			asked.Add(1)
-			defer func() { _ = c.Close() }() // held to the end of the test
-		}
-	}()
-	t.Cleanup(func() {
-		_ = l.Close()
-		<-done
-	})
-	t.Setenv("UV_DEFAULT_INDEX", "http://"+l.Addr().String()+"/simple")
-	t.Setenv("NO_PROXY", "*")
-	home := filepath.Join(t.TempDir(), "data")
 	o := Options{Config: config.Config{Home: home, HFHome: filepath.Join(home, "hf"), JobsDir: filepath.Join(home, "jobs"), Device: "auto"},
-		Env: python.Env{Home: home, UV: uv, Lock: []byte("x"), Source: fstest.MapFS{}}, Demo: fstest.MapFS{"manifest.json": {Data: []byte("{}")}},
+		Env: python.Env{Home: home, Lock: []byte("x"), Source: fstest.MapFS{}}, Demo: fstest.MapFS{"manifest.json": {Data: []byte("{}")}},
 		Node: "node", Running: func(context.Context) bool { return false }}
 	began := time.Now()
+	Gather(t.Context(), o)
+	alone := time.Since(began) // a busy machine makes every look slow
+	o.Env.UV = uv
+	began = time.Now()
 	f := Gather(t.Context(), o)
-	if took := time.Since(began); took > 2*time.Second || took < quickLimit {
-		t.Errorf("it took %s", took)
+	if took := time.Since(began); took > max(quickLimit, alone)+time.Second {
+		t.Errorf("it took %s, %s without the question", took, alone)
 	}
 	findings, err := preflight.Run(f, "network")
-	if err != nil || asked.Load() == 0 || findings[0].Level != preflight.Warning || findings[0].Cause == "" {
-		t.Errorf("asked %d times, it says %+v, %v", asked.Load(), findings, err)
+	if err != nil || findings[0].Level != preflight.Warning || findings[0].Cause == "" {
+		t.Errorf("it says %+v, %v", findings, err)
 	}
 }
 
