@@ -265,6 +265,7 @@ dev() {
 	system "cc gcc clang" gcc # go test -race needs a C compiler; the program does not
 	system "chromium chromium-browser google-chrome" chromium
 	system shellcheck shellcheck
+	system curl curl # README's lines are run as they stand there
 	system dash dash
 	key=$(hash_of cmd/dev/lint/go.mod cmd/dev/lint/go.sum)
 	if ! done_step golangci-lint "$key" || [ ! -x .qie/tools/bin/golangci-lint ]; then

@@ -189,6 +189,7 @@ type ModelInfo struct {
 	CFG       float64 `json:"default_true_cfg_scale"`
 	Installed bool    `json:"installed"`
 	Selected  bool    `json:"selected"`
+	Next      bool    `json:"next,omitempty" doc:"the settings choose it by now: the next start or a restart of the worker serves it"`
 
 	Presets []event.PresetView `json:"presets" nullable:"false" doc:"the quickest first"`
 	LoRAs   []event.LoRAView   `json:"loras" nullable:"false"`
@@ -226,7 +227,7 @@ func entryInfo(f supervisor.Fetchable) CatalogueEntry {
 
 func (s *server) info(m model.Spec) ModelInfo {
 	return ModelInfo{ID: m.ID, Name: m.Name, Licence: m.Licence, Notice: m.Notice, Bytes: m.Bytes, MaxImages: m.MaxImages,
-		Steps: m.DefaultSteps, CFG: m.DefaultCFG, Installed: m.Dir != "", Selected: m.ID == s.sup.Model().ID,
+		Steps: m.DefaultSteps, CFG: m.DefaultCFG, Installed: m.Dir != "", Selected: m.ID == s.sup.Model().ID, Next: m.ID == s.sup.NextModel().ID,
 		Presets: supervisor.PresetViews(m), LoRAs: supervisor.LoRAViews(m)}
 }
 

@@ -42,6 +42,8 @@ type Config struct {
 	// ProvideWorker makes the Python environment available and returns how to start the worker. report tells in words
 	// what it is doing; Ready shows it.
 	ProvideWorker func(ctx context.Context, report func(message string)) (CommandFunc, error)
+	// RepairWorker repairs the Python environment in its place; nil: only a person can.
+	RepairWorker func(ctx context.Context, report func(message string)) error
 
 	// Worker carries what tests change: Limits, Guard, CPUThreads. The supervisor fills in the rest.
 	Worker worker.Config

@@ -1,8 +1,6 @@
 package supervisor_test
 
 import (
-	"context"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -51,32 +49,6 @@ func TestFault10_HalfALineThenDeath(t *testing.T) {
 	if j.State != job.Succeeded || j.Attempt != 2 {
 		t.Errorf("ended as %s after attempt %d: %+v", j.State, j.Attempt, j.Error)
 	}
-}
-
-func TestFault20_InterpreterIsGone(t *testing.T) {
-	gone := filepath.Join(t.TempDir(), "bin", "python")
-	var repaired atomic.Bool
-	s := st.Fault(t, func(c *supervisor.Config) {
-		provide := c.ProvideWorker
-		c.ProvideWorker = func(ctx context.Context, report func(string)) (supervisor.CommandFunc, error) {
-			command, err := provide(ctx, report)
-			return func(generation int64, nonce string) (*exec.Cmd, error) {
-				if !repaired.Load() {
-					return exec.Command(gone), nil
-				}
-				return command(generation, nonce)
-			}, err
-		}
-	})
-	j := st.Submit(t, s, "make it sepia")
-	if reason, hint := brokenWorker(t, s); !strings.Contains(reason, "could not be started") || !strings.Contains(hint, "setup.sh") {
-		t.Errorf("it says %q, %q", reason, hint)
-	}
-	if got := s.State().Worker.Generation; got != 1 {
-		t.Errorf("it was started %d times", got)
-	}
-	repaired.Store(true)
-	restartAndFinish(t, s, j.ID)
 }
 
 func TestFault22_WeightsAreMissing(t *testing.T) {

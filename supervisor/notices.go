@@ -13,11 +13,11 @@ var (
 )
 
 func noticeRetried(why *job.Error) job.Notice {
-	return job.Notice{Code: "retried", Message: why.Message + "; this edit was started again", Report: why.Report}
+	return job.Notice{Code: "retried", Message: why.Message + "; this edit has a second try", Report: why.Report}
 }
 
 func noticeLessMemory(why *job.Error) job.Notice {
-	return job.Notice{Code: "less_memory", Message: why.Message + "; this edit was started again with a smaller memory plan",
+	return job.Notice{Code: "less_memory", Message: why.Message + "; this edit has a second try with a smaller memory plan",
 		Report: why.Report}
 }
 

@@ -8,7 +8,6 @@ import (
 
 	"qie/supervisor/event"
 	"qie/supervisor/job"
-	"qie/supervisor/model"
 	"qie/supervisor/picture"
 	"qie/supervisor/worker"
 )
@@ -43,13 +42,7 @@ func (s *Supervisor) provision() {
 
 func (s *Supervisor) provideModel() {
 	defer close(s.modelKnown)
-	spec, err := func() (model.Spec, error) {
-		dir, err := s.cfg.ProvideModel(s.ctx)
-		if err != nil {
-			return model.Spec{}, err
-		}
-		return model.Load(dir)
-	}()
+	spec, err := s.chosen()
 	if err != nil {
 		s.blocked(partModel, err)
 		return

@@ -1,6 +1,7 @@
 package supervisor_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -84,6 +85,48 @@ func submitTo(t *testing.T, s *supervisor.Supervisor, id string) (job.Job, error
 	st.WaitModel(t, s)
 	return s.Submit(t.Context(), supervisor.Submission{Recipe: job.Recipe{Prompt: "make it sepia", Model: id},
 		Uploads: []supervisor.Upload{st.Upload(t, s, st.Picture(96, 64))}})
+}
+
+// A model that arrives while qie runs and that the settings choose is served by the next start, which is said, or by a
+// restart of the worker; when it goes again before that, nothing is said any more.
+func TestPull_WhatTheSettingsChooseIsServedByARestart(t *testing.T) {
+	home := t.TempDir()
+	small := st.NewModel(t, 1)
+	s := st.New(t, fetches(t, aHub(t), home), func(c *supervisor.Config) {
+		c.ProvideModel = func(context.Context) (string, error) {
+			if dir, err := model.Select("", home, filepath.Join(home, "huggingface_cache"), 64<<30); err != nil || dir != "" {
+				return dir, err
+			}
+			return small, nil
+		}
+	})
+	st.WaitReady(t, s)
+	told := func() bool {
+		return slices.ContainsFunc(s.State().Notices, func(n job.Notice) bool {
+			return n.Code == "model_at_next_start" && strings.Contains(n.Message, "Qwen-Image-Edit-2509 is here, and the next start of qie serves it")
+		})
+	}
+	before := s.Model().ID
+	pull(t, s, fetched)
+	st.Until(t, s, "word of the next start", told)
+	if s.Model().ID != before || s.NextModel().ID != fetched {
+		t.Errorf("%s serves, %q is next", s.Model().ID, s.NextModel().ID)
+	}
+	if _, err := s.RemoveModel(t.Context(), fetched); err != nil {
+		t.Fatal(err)
+	}
+	st.Until(t, s, "no word of it", func() bool { return !told() && s.NextModel().ID == "" })
+	pull(t, s, fetched)
+	st.Until(t, s, "word of it again", told)
+	if err := s.RestartWorker(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s.Model().ID != fetched || s.State().Model.ID != fetched || told() {
+		t.Errorf("after the restart %s serves, told is %t", s.Model().ID, told())
+	}
+	if j := st.WaitEnd(t, s, st.Submit(t, s, "make it sepia").ID); j.State != job.Succeeded || j.Result.Model != fetched {
+		t.Errorf("the edit after it: %+v", j)
+	}
 }
 
 // While a model is fetched everything else works, and an edit for it waits in the line, says why, and starts when the

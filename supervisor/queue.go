@@ -47,7 +47,11 @@ func pauseOf(w event.Worker) *pause {
 	if worker.State(w.State) != worker.Broken {
 		return nil
 	}
-	return &pause{Reason: w.Reason, Done: w.Done, Hint: w.Hint + "; then resume the queue (qie jobs resume)"}
+	resume := "; then resume the queue (qie jobs resume)"
+	if w.RetryInS > 0 { // a try that succeeds ends the pause
+		resume = "; resuming the queue (qie jobs resume) tries at once"
+	}
+	return &pause{Reason: w.Reason, Done: w.Done, Hint: w.Hint + resume}
 }
 
 // queue is what the loop knows of the line besides its jobs.

@@ -45,6 +45,8 @@ type Supervisor struct {
 	cancel context.CancelFunc
 	parts  sync.WaitGroup
 
+	repairing atomic.Bool // the Python environment, by RestartWorker
+
 	upkeep atomic.Pointer[Upkeep]
 	tidied chan struct{} // wakes the retention: a job ended, or the limits changed
 
@@ -76,6 +78,7 @@ type view struct {
 	worker  event.Worker
 	queue   event.Queue
 	spec    model.Spec
+	next    model.Spec            // chosen since, see choice.go
 	setup   map[string]job.Notice // why a job would not start; keyed by the part that is not ready
 	notices []job.Notice
 }
@@ -317,6 +320,7 @@ func (s *Supervisor) Models() []model.Spec {
 // modelsChanged tells pages that the list of models is another one.
 func (s *Supervisor) modelsChanged() {
 	s.lookAtModels()
+	s.chooseAgain()
 	s.inbox.put(func() {}) // a job may have waited for one
 	s.Tell(job.Notice{Code: "models_changed", Message: "the list of models changed"})
 }
@@ -346,15 +350,6 @@ func modelView(m model.Spec) event.ModelView {
 		v.KnownEdits = append(v.KnownEdits, event.KnownEdit{Label: e.Label, Prompt: e.Prompt, Group: e.Group, Images: e.Images})
 	}
 	return v
-}
-
-// RestartWorker starts a fresh process; a broken worker gets one more try.
-func (s *Supervisor) RestartWorker(ctx context.Context) error {
-	w := s.worker.Load()
-	if w == nil {
-		return s.notReady()
-	}
-	return w.Restart(ctx)
 }
 
 // UnloadWorker drops the weights of an idle worker.

@@ -34,7 +34,7 @@ func TestWords_ParkedJob(t *testing.T) {
 		}
 	}
 	retried := noticeOf(j, "retried")
-	if !strings.Contains(retried.Message, "SIGKILL") || !strings.Contains(retried.Message, "this edit was started again") {
+	if !strings.Contains(retried.Message, "SIGKILL") || !strings.Contains(retried.Message, "this edit has a second try") {
 		t.Errorf("the first death is told as %+v", j.Notices)
 	}
 	crashes, err := s.Crashes()

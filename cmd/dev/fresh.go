@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,17 +12,31 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"qie/supervisor/download/downloadtest"
 )
 
-// setupSteps are what setup.sh does, each with the file that says it is done and the words that it begins with.
+// What README tells a newcomer, as it stands there.
+const (
+	lineSetup = "./setup.sh"
+	lineStart = "./start"
+	lineEdit  = `.qie/bin/qie edit -i photo.jpg "make it black and white" -o out.png`
+)
+
+// setupSteps are what setup.sh does, each with the file that says it is done and the words that it begins with. The
+// environment is killed at three points: when its interpreter is there and the packages begin to come, while they are
+// unpacked, and when it is complete and not yet in its place.
 var setupSteps = []struct{ name, done, begins string }{
 	{"tools", ".qie/stamps/tool-node", "[1/5] Tools: fetching"},
 	{"Node packages", ".qie/stamps/packages", "[2/5] Page: fetching"},
 	{"page", ".qie/stamps/page", "[2/5] Page: building"},
 	{"program", ".qie/stamps/binary", "[3/5] Program: building"},
+	{"interpreter", "HOME/python/*.part/bin/python", "[4/5] Python environment: building"},
+	{"torch", "HOME/python/*.part/lib/python3*/site-packages/torch/version.py", "[4/5] Python environment: building"},
 	{"environment", "HOME/python/*/qie-complete", "[4/5] Python environment: building"},
 	{"self-test", "HOME/run/self-test.json", "[5/5] Self-test: the demo"},
 }
@@ -54,7 +69,7 @@ func fresh(ctx context.Context, _ []string) error {
 			return fmt.Errorf("set-up until %s: %w\n%s", step.name, err, output)
 		}
 		for _, earlier := range setupSteps[:i] {
-			if strings.Contains(output, earlier.begins) {
+			if earlier.begins != step.begins && strings.Contains(output, earlier.begins) {
 				return fmt.Errorf("set-up killed after %s began %s again:\n%s", setupSteps[i-1].name, earlier.name, output)
 			}
 		}
@@ -67,18 +82,27 @@ func fresh(ctx context.Context, _ []string) error {
 		return err
 	}
 	began := time.Now()
-	if output, err := f.run(ctx, "./setup.sh"); err != nil || time.Since(began) > secondRunMax {
+	if output, err := f.run(ctx, lineSetup); err != nil || time.Since(began) > secondRunMax {
 		return fmt.Errorf("a second run took %v, the limit is %v: %w\n%s", time.Since(began), secondRunMax, err, output)
 	}
 	fmt.Printf("second run: %.1f s\n", time.Since(began).Seconds())
-	photo := "pyruntime/demo/testdata/photos/coffee.jpg"
-	if output, err := f.run(ctx, ".qie/bin/qie", "edit", "-i", photo, "make it black and white", "-o", "out.png"); err != nil {
+	if output, err := f.run(ctx, "cp", "pyruntime/demo/testdata/photos/coffee.jpg", "photo.jpg"); err != nil {
+		return fmt.Errorf("a photo: %w\n%s", err, output)
+	}
+	if output, err := f.run(ctx, lineEdit); err != nil {
 		return fmt.Errorf("edit without a server: %w\n%s", err, output)
 	}
 	info, err := os.Stat(filepath.Join(f.dir, "out.png"))
 	if err != nil || info.Size() < 10_000 {
 		return fmt.Errorf("the edited picture: %w", err)
 	}
+	if err := f.pulls(ctx); err != nil {
+		return err
+	}
+	if output, err := f.run(ctx, ".qie/bin/qie doctor"); err != nil || !strings.Contains(output, "[✓]") {
+		return fmt.Errorf("doctor: %w\n%s", err, output)
+	}
+	fmt.Println("doctor is green for the demo")
 	return f.serves(ctx)
 }
 
@@ -164,11 +188,9 @@ func isFile(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-func (f *freshClone) command(ctx context.Context, name string, args ...string) *exec.Cmd {
-	if strings.Contains(name, "/") {
-		name = filepath.Join(f.dir, name)
-	}
-	cmd := exec.CommandContext(ctx, name, args...)
+// command is a line for a shell, with further words.
+func (f *freshClone) command(ctx context.Context, line string, words ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "sh", append([]string{"-c", "exec " + line + ` "$@"`, "sh"}, words...)...)
 	cmd.Dir, cmd.Env = f.dir, f.env
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
@@ -176,8 +198,8 @@ func (f *freshClone) command(ctx context.Context, name string, args ...string) *
 	return cmd
 }
 
-func (f *freshClone) run(ctx context.Context, name string, args ...string) (string, error) {
-	output, err := f.command(ctx, name, args...).CombinedOutput()
+func (f *freshClone) run(ctx context.Context, line string, words ...string) (string, error) {
+	output, err := f.command(ctx, line, words...).CombinedOutput()
 	return string(output), err
 }
 
@@ -188,7 +210,7 @@ func (f *freshClone) setupUntil(ctx context.Context, done string) (string, error
 		pattern = filepath.Join(f.dir, pattern)
 	}
 	var output bytes.Buffer
-	cmd := f.command(ctx, "./setup.sh")
+	cmd := f.command(ctx, lineSetup)
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {
 		return "", err
@@ -220,7 +242,7 @@ var address = regexp.MustCompile(`http://127\.0\.0\.1:\d+`)
 func (f *freshClone) serves(ctx context.Context) error {
 	var output bytes.Buffer
 	began := time.Now()
-	cmd := f.command(ctx, "./start", "--port", "0")
+	cmd := f.command(ctx, lineStart, "--port", "0")
 	cmd.Stdout = &output
 	if err := cmd.Start(); err != nil {
 		return err
@@ -232,7 +254,7 @@ func (f *freshClone) serves(ctx context.Context) error {
 		return err
 	}
 	fmt.Printf("./start to a page that answers: %d ms\n", took.Milliseconds())
-	edited, err := f.run(ctx, ".qie/bin/qie", "edit", "-i", "pyruntime/demo/testdata/photos/cat.jpg", "make it sepia", "-o", "cat.png")
+	edited, err := f.run(ctx, ".qie/bin/qie edit", "-i", "pyruntime/demo/testdata/photos/cat.jpg", "make it sepia", "-o", "cat.png")
 	if err != nil {
 		err = fmt.Errorf("edit on the server: %w\n%s", err, edited)
 	}
@@ -284,7 +306,7 @@ func (f *freshClone) answers(ctx context.Context, began time.Time) (time.Duratio
 // refuses runs the set-up as a user who may write neither to the clone nor to a home: it says so before it fetches
 // anything.
 func (f *freshClone) refuses(ctx context.Context) error {
-	cmd := f.command(ctx, "./setup.sh")
+	cmd := f.command(ctx, lineSetup)
 	if os.Geteuid() == 0 {
 		const nobody = 65534
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
@@ -312,19 +334,76 @@ func (f *freshClone) refuses(ctx context.Context) error {
 func (f *freshClone) twice(ctx context.Context) error {
 	second := make(chan error, 1)
 	go func() {
-		output, err := f.run(ctx, "./setup.sh")
+		output, err := f.run(ctx, lineSetup)
 		if err != nil {
 			err = fmt.Errorf("%w\n%s", err, output)
 		}
 		second <- err
 	}()
-	output, err := f.run(ctx, "./setup.sh")
+	output, err := f.run(ctx, lineSetup)
 	if err != nil {
 		err = fmt.Errorf("%w\n%s", err, output)
 	}
 	if err = errors.Join(err, <-second); err != nil {
 		return fmt.Errorf("two set-ups at once: %w", err)
 	}
+	return nil
+}
+
+// A model of 64 MB comes through a network that breaks about every 4 MB; the pull is killed on the way.
+const (
+	freshModel  = "qwen-image-edit-2509"
+	freshRepo   = "Qwen/Qwen-Image-Edit-2509"
+	freshFile   = "transformer/diffusion_pytorch_model.safetensors"
+	freshBytes  = 64 << 20
+	freshBreaks = 4 << 20
+)
+
+// pulls fetches the model, kills the pull in its middle, and fetches the rest.
+func (f *freshClone) pulls(ctx context.Context) error {
+	hub, err := downloadtest.New(map[string]map[string]*downloadtest.File{freshRepo: {
+		"model_index.json": {Text: `{"_class_name":"QwenImageEditPlusPipeline","transformer":["diffusers","QwenImageTransformer2DModel"]}`},
+		freshFile:          {Size: freshBytes},
+	}})
+	if err != nil {
+		return err
+	}
+	defer hub.Close()
+	hub.BreakEvery = freshBreaks
+	pull := func() *exec.Cmd {
+		cmd := f.command(ctx, ".qie/bin/qie pull", freshModel, "--yes")
+		cmd.Env = append(slices.Clone(f.env), "HF_ENDPOINT="+hub.URL, "NO_PROXY=*")
+		return cmd
+	}
+	began := time.Now()
+	cmd := pull()
+	var output bytes.Buffer
+	cmd.Stderr = &output
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for poll := time.NewTicker(5 * time.Millisecond); hub.Sent() < freshBytes/2; {
+		select {
+		case err := <-ended:
+			return fmt.Errorf("the pull ended before half of it was here: %w\n%s", err, output.String())
+		case <-poll.C:
+		}
+	}
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	if err := <-ended; err == nil {
+		return errors.New("the pull was done before it was killed")
+	}
+	if output, err := pull().CombinedOutput(); err != nil || !strings.Contains(string(output), freshModel+" is here") {
+		return fmt.Errorf("the pull after the kill: %w\n%s", err, output)
+	}
+	blob := filepath.Join(f.home, "huggingface_cache", "hub", "models--"+strings.ReplaceAll(freshRepo, "/", "--"), "blobs", hub.Hash(freshRepo, freshFile))
+	data, err := os.ReadFile(blob)
+	if err != nil || fmt.Sprintf("%x", sha256.Sum256(data)) != filepath.Base(blob) {
+		return fmt.Errorf("the pulled file of %d bytes is not what was sent: %w", len(data), err)
+	}
+	fmt.Printf("a pull of %d MB, broken and killed: %.1f s, %.1f MB sent\n", freshBytes>>20, time.Since(began).Seconds(), float64(hub.Sent())/(1<<20))
 	return nil
 }
 

@@ -35,6 +35,11 @@ func (a *app) list() *cobra.Command {
 				for _, e := range list.Catalogue {
 					a.out.result("%-24s %9s  %-12s %-9s %s", e.ID, bytesText(e.Bytes), e.Licence, stateOf(e), e.Name)
 				}
+				for _, m := range list.Models {
+					if m.Next {
+						a.out.say("%s is here, and the next start of qie serves it; to do so now: qie worker restart", m.ID)
+					}
+				}
 				return nil
 			})
 		},

@@ -15,7 +15,6 @@ import (
 	"qie/pyruntime"
 	"qie/supervisor/catalog"
 	"qie/supervisor/doctor"
-	"qie/supervisor/model"
 	"qie/supervisor/preflight"
 	"qie/web"
 )
@@ -107,51 +106,6 @@ func (a *app) report(d doctor.Diagnosis, strict bool) error {
 func (a *app) levelMark(level preflight.Level) string {
 	colour := map[preflight.Level]string{preflight.OK: "32", preflight.Warning: "33", preflight.Error: "31"}[level]
 	return a.out.coloured(preflight.Mark(level), colour)
-}
-
-// repair builds the environment again and unpacks the demo again where they are damaged, and closes the data folder to
-// others. It touches nothing else.
-func (a *app) repair(ctx context.Context, f preflight.Facts, names []string) error {
-	asked := func(check string) bool { return len(names) == 0 || slices.Contains(names, check) }
-	if asked("environment") && (f.Env.Err != nil || f.Source.Err != nil || len(names) > 0) {
-		env := a.environment(a.environmentProgress(nil))
-		build := env.Repair
-		if f.Env.Err == nil && f.Source.Err == nil { // asked for by name, and nothing shows: every byte decides
-			a.out.say("reading every file of the environment")
-			if _, err := env.Whole(ctx, true); err != nil {
-				build = env.Renew
-			}
-		}
-		if err := build(ctx); err != nil {
-			return err
-		}
-		a.out.say("the Python environment is whole")
-	}
-	if asked("model") && f.ModelErr != nil && f.Demo {
-		if err := a.repairDemo(); err != nil {
-			return err
-		}
-		a.out.say("the demo model is whole")
-	}
-	if asked("data") && len(f.Data.Loose) > 0 {
-		if err := doctor.Close(a.cfg.Home); err != nil {
-			return err
-		}
-		a.out.say("the data folder is yours alone")
-	}
-	return nil
-}
-
-func (a *app) repairDemo() error {
-	dir, err := model.Unpack(pyruntime.Demo(), a.cfg.Home)
-	if err != nil || model.Verify(dir) == nil {
-		return err
-	}
-	if err := os.RemoveAll(dir); err != nil { // sizes fit but bytes are wrong: nothing in it is the person's
-		return fmt.Errorf("remove the damaged demo: %w", err)
-	}
-	_, err = model.Unpack(pyruntime.Demo(), a.cfg.Home)
-	return err
 }
 
 // diagnose is the doctor for the page: this very process serves.

@@ -142,6 +142,7 @@ func (a *app) startLocal(ctx context.Context, o serverOptions) (*local, error) {
 			}, nil
 		},
 	}
+	cfg.RepairWorker = func(ctx context.Context, report func(string)) error { return a.environment(report).Mend(ctx) }
 	if o.serving {
 		cfg.ImportFrom = a.earlierJobs()
 	}

@@ -17,6 +17,7 @@ import (
 func (a *app) status() *cobra.Command {
 	return &cobra.Command{
 		Use: "status", Short: "Say in words what worker and queue do, and what helps where something is wrong",
+		Long: "Say in words what worker and queue do, and what helps where something is wrong.\nWithout a running server it tells what waits. What is wrong with this machine is for qie doctor.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.with(cmd.Context(), func(ctx context.Context, c *client) error {
 				var state event.State
@@ -75,7 +76,9 @@ func statusLines(s event.State, address string) []string {
 func (a *app) worker() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "worker", Short: "Restart the worker of the running server, or free its model's memory",
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Long:    "Restart the worker of the running server, or free its model's memory.\nA restart also repairs a Python environment in which the worker does not start. No accepted edit is lost by it.",
+		Example: "  qie worker restart\n  qie worker unload",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	verb := func(use, short, said string) *cobra.Command {
 		return &cobra.Command{Use: use, Short: short, RunE: func(cmd *cobra.Command, _ []string) error {

@@ -70,6 +70,8 @@ func workerLines(w event.Worker) []string {
 		text += fmt.Sprintf(", %s of %s", bytesText(w.BytesDone), bytesText(w.BytesTotal))
 	case worker.State(w.State) == worker.Backoff && w.RetryInS >= 1:
 		text += fmt.Sprintf(" in %.0f s", w.RetryInS)
+	case worker.State(w.State) == worker.Broken && w.RetryInS >= 1:
+		text += fmt.Sprintf(", the next try is in %.0f s", w.RetryInS)
 	}
 	if w.Reason == "" {
 		return []string{"worker: " + text}

@@ -336,7 +336,7 @@ def test_end_of_file_ends_a_worker_that_imports():
         talk.hear("hello")
         begun = time.monotonic()
         talk.close_stdin()
-        assert talk.wait() == wire.EXIT_PARENT_GONE
+        assert talk.wait() == -signal.SIGKILL
         assert time.monotonic() - begun < GONE_MAX_S
         assert [e["t"] for e in talk.heard] == ["hello"], "there is nobody to say bye to"
 
@@ -351,9 +351,25 @@ def test_end_of_file_ends_an_idle_worker():
         talk.settle()
         begun = time.monotonic()
         talk.close_stdin()
-        assert talk.wait() == wire.EXIT_PARENT_GONE
+        assert talk.wait() == -signal.SIGKILL
         assert time.monotonic() - begun < GONE_MAX_S
         assert "bye" not in [e["t"] for e in talk.heard]
+
+
+@pytest.mark.parametrize("sign", ["end of file", "hangup"])
+def test_without_its_supervisor_the_worker_ends_what_it_started(sign):
+    child = "import subprocess; subprocess.Popen(['sleep', '60'])"
+    with Talk(prelude(LIGHT + "\n" + child)) as talk:
+        talk.hear("hello")
+        talk.settle()
+        begun = time.monotonic()
+        if sign == "hangup":
+            talk.process.send_signal(signal.SIGHUP)
+        else:
+            talk.close_stdin()
+        assert talk.wait() == -signal.SIGKILL
+        # The child holds the pipes too, so their readers, for which wait() waits, end with the child.
+        assert time.monotonic() - begun < GONE_MAX_S
 
 
 def test_end_of_file_ends_a_worker_at_work_and_leaves_no_file(tmp_path):
@@ -365,7 +381,7 @@ def test_end_of_file_ends_a_worker_at_work_and_leaves_no_file(tmp_path):
         talk.hear("progress", job="a", attempt=2, step=1)
         begun = time.monotonic()
         talk.close_stdin()
-        assert talk.wait() == wire.EXIT_PARENT_GONE
+        assert talk.wait() == -signal.SIGKILL
         assert time.monotonic() - begun < GONE_MAX_S
         assert [p.name for p in tmp_path.iterdir()] == ["source.png"]
         assert "result" not in [e["t"] for e in talk.heard]

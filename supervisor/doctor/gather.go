@@ -85,7 +85,12 @@ func Gather(ctx context.Context, o Options) preflight.Facts {
 		f.Host = host.Read(ctx, c.Home)
 		modelFacts(o, &f) // what is selected depends on the memory
 	})
-	all.Go(func() { f.Env.Dir, f.Env.Files, f.Env.Err = wholeEnv(ctx, o) })
+	all.Go(func() {
+		f.Env.Dir, f.Env.Files, f.Env.Err = wholeEnv(ctx, o)
+		if f.Env.Err != nil || len(o.Fetch) > 0 || o.Verify { // something is to be fetched
+			f.Network = ask(ctx, o)
+		}
+	})
 	all.Go(func() { f.Source.Dir, f.Source.Files, f.Source.Err = o.Env.SourceWhole() })
 	all.Go(func() {
 		p := python.Find(ctx)
@@ -111,9 +116,6 @@ func Gather(ctx context.Context, o Options) preflight.Facts {
 	if f.Later = o.Later; f.Later == nil && !f.Full {
 		rest := max(0, preflight.FullBytes-o.Pulled)
 		f.Later = []preflight.Item{{Name: "full model", Download: rest, Disk: rest, Elsewhere: elsewhere(c.Home, c.HubCache)}}
-	}
-	if len(f.Fetch) > 0 || o.Verify {
-		f.Network = ask(ctx, o)
 	}
 	if o.Verify && f.Env.Err == nil {
 		verify(ctx, o, &f)

@@ -61,6 +61,32 @@ func TestGather_QuickStartsNoWorker(t *testing.T) {
 	}
 }
 
+// A package index that never answers costs the quick set its limit, beside the other looks, and no more; neither does a
+// uv whose children hold its output.
+func TestGather_SilentIndexIsQuick(t *testing.T) {
+	dir := t.TempDir()
+	home, uv := filepath.Join(dir, "data"), filepath.Join(dir, "uv")
+	if err := os.WriteFile(uv, []byte("#!/bin/sh\nsleep 60 &\nwait\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Config: config.Config{Home: home, HFHome: filepath.Join(home, "hf"), JobsDir: filepath.Join(home, "jobs"), Device: "auto"},
+		Env: python.Env{Home: home, Lock: []byte("x"), Source: fstest.MapFS{}}, Demo: fstest.MapFS{"manifest.json": {Data: []byte("{}")}},
+		Node: "node", Running: func(context.Context) bool { return false }}
+	began := time.Now()
+	Gather(t.Context(), o)
+	alone := time.Since(began) // a busy machine makes every look slow
+	o.Env.UV = uv
+	began = time.Now()
+	f := Gather(t.Context(), o)
+	if took := time.Since(began); took > max(quickLimit, alone)+time.Second {
+		t.Errorf("it took %s, %s without the question", took, alone)
+	}
+	findings, err := preflight.Run(f, "network")
+	if err != nil || findings[0].Level != preflight.Warning || findings[0].Cause == "" {
+		t.Errorf("it says %+v, %v", findings, err)
+	}
+}
+
 func TestFolder_SaysWhyItCannotBeWritten(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")

@@ -3,6 +3,7 @@ package doctor
 import (
 	"archive/zip"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -113,11 +114,8 @@ func (r Report) members(s scrubber) []member {
 }
 
 func (r Report) plans() []preflight.Plan {
-	kind := r.Facts.Device
-	if r.Facts.Handshake.Device != "" {
-		kind = r.Facts.Handshake.Device
-	}
-	plans := []preflight.Plan{preflight.PlanOf(r.Facts.Host, r.Facts.Kind(), "full", preflight.FullBytes)}
+	kind := cmp.Or(r.Facts.Handshake.Device, r.Facts.Kind())
+	plans := []preflight.Plan{preflight.PlanOf(r.Facts.Host, kind, "full", preflight.FullBytes)}
 	if r.Spec.ID != "" {
 		plans = append(plans, preflight.PlanOf(r.Facts.Host, kind, r.Spec.ID, r.Spec.Bytes))
 	}

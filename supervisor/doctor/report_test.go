@@ -13,6 +13,7 @@ import (
 
 	"qie/supervisor/host"
 	"qie/supervisor/job"
+	"qie/supervisor/model"
 	"qie/supervisor/preflight"
 )
 
@@ -89,6 +90,19 @@ func TestReport_LetsNoCanaryOut(t *testing.T) {
 		if !strings.Contains(all, want) {
 			t.Errorf("the report lost %s", want)
 		}
+	}
+}
+
+// The plans name the device that computes, also where the settings leave it open.
+func TestReport_PlansNameADevice(t *testing.T) {
+	r := Report{Facts: preflight.Facts{Device: "auto", Host: host.Facts{OS: "linux", MemoryTotal: 64 << 30}}, Spec: model.Spec{ID: "m", Bytes: 1 << 30}}
+	for _, p := range r.plans() {
+		if p.Device != "cpu" || p.DType != "float32" {
+			t.Errorf("got %+v", p)
+		}
+	}
+	if got := len(r.plans()); got != 2 {
+		t.Errorf("%d plans", got)
 	}
 }
 

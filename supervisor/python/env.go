@@ -21,6 +21,7 @@ import (
 	"syscall"
 	"time"
 
+	"qie/supervisor/host"
 	"qie/supervisor/job"
 )
 
@@ -81,6 +82,21 @@ func (e Env) Repair(ctx context.Context) error {
 		_, err := e.Whole(ctx, false)
 		return err
 	})
+}
+
+// Mend repairs an environment whose worker does not start: what a look at its files shows, else all of it. One that has
+// meanwhile come to start stays as it is.
+func (e Env) Mend(ctx context.Context) error {
+	if _, err := e.Whole(ctx, false); err != nil {
+		return e.Repair(ctx)
+	}
+	if err := e.linkSource(e.Dir()); err != nil {
+		return err
+	}
+	if e.Trial != nil && e.try(ctx, e.Dir()) == nil {
+		return nil
+	}
+	return e.Renew(ctx)
 }
 
 // Renew is Build for an environment that is to be made anew in any case.
@@ -172,12 +188,16 @@ func (e Env) try(ctx context.Context, dir string) error {
 	return e.Trial(ctx, dir)
 }
 
-// uv runs in a process group of its own, which ends with ctx.
+// uv runs in a process group of its own, which ends with ctx. Where the system can, it ends with this program too: what
+// it builds would be thrown away by the next set-up, which waits for it.
 func (e Env) uv(ctx context.Context, lock *os.File, args ...string) error {
 	cmd := exec.CommandContext(ctx, e.UV, args...)
 	cmd.Env = withoutPython(os.Environ())
 	cmd.ExtraFiles = []*os.File{lock}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	runtime.LockOSThread() // as DieWithParent wants it, to the end of Run
+	defer runtime.UnlockOSThread()
+	host.DieWithParent(cmd.SysProcAttr, syscall.SIGKILL)
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = 5 * time.Second
 	read, write := io.Pipe()

@@ -214,9 +214,9 @@ func (e Env) SourceWhole() (dir string, files int, err error) {
 // uv's own. why is empty when it answers; late tells that there was no answer before ctx ended.
 func (e Env) Reach(ctx context.Context) (why string, late bool) {
 	cmd := exec.CommandContext(ctx, e.UV, "pip", "compile", "--quiet", "--no-deps", "--no-header", "--refresh", "--universal", "--python-version",
-		fallbackPython, "-")
+		fallbackPython, "--no-python-downloads", "-") // any Python will do; to fetch one would not be a look
 	cmd.Env, cmd.Stdin = withoutPython(os.Environ()), strings.NewReader("msgspec\n")
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = 100 * time.Millisecond // it has ctx for its answer, and is killed then
 	out, err := cmd.CombinedOutput()
 	switch {
 	case err == nil:

@@ -1,15 +1,19 @@
 package python
 
 import (
+	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"qie/supervisor/job"
 )
@@ -109,6 +113,41 @@ func TestBuild_TwiceAtOnceBuildsOnce(t *testing.T) {
 	calls, err := os.ReadFile(filepath.Join(tools, "calls"))
 	if err != nil || strings.Count(string(calls), "venv ") != 1 {
 		t.Errorf("uv was called:\n%s%v", calls, err)
+	}
+}
+
+// The real uv asks the index, and nothing before it: no Python is fetched for that. It ends with its context.
+func TestReach_AsksTheIndexOnly(t *testing.T) {
+	uv, err := exec.LookPath("uv")
+	if err != nil {
+		t.Fatal("uv is not on PATH; go run ./cmd/dev check puts that of .qie/tools there")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("UV_DEFAULT_INDEX", "http://"+l.Addr().String()+"/simple")
+	t.Setenv("UV_PYTHON_INSTALL_MIRROR", "http://"+l.Addr().String()+"/python")
+	t.Setenv("NO_PROXY", "*")
+	ctx, asked := context.WithTimeout(t.Context(), 30*time.Second)
+	defer asked()
+	done, first := make(chan struct{}), ""
+	go func() {
+		defer close(done)
+		if c, err := l.Accept(); err == nil { // and never answers
+			first, _ = bufio.NewReader(c).ReadString('\n')
+			asked()
+			defer func() { _ = c.Close() }()
+			<-t.Context().Done()
+		}
+	}()
+	t.Cleanup(func() {
+		_ = l.Close()
+		<-done
+	})
+	why, late := Env{UV: uv}.Reach(ctx)
+	if !errors.Is(ctx.Err(), context.Canceled) || !late || why == "" || !strings.HasPrefix(first, "GET /simple/msgspec/ ") {
+		t.Errorf("it was asked %q: %q, %t, %v", first, why, late, ctx.Err())
 	}
 }
 

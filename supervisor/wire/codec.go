@@ -130,6 +130,9 @@ type Counts struct {
 // Reader splits a stream into frames and printed text. It holds one buffer of the line limit and never more: a line
 // over the limit is skipped up to its newline and counted.
 type Reader struct {
+	// Mute, when set, is asked for each line of nothing but text: true drops it before it is made readable, which costs
+	// most in a flood.
+	Mute   func() bool
 	in     *bufio.Reader
 	table  map[string]any
 	rest   []byte // of the current line, not yet looked at
@@ -151,6 +154,10 @@ func (r *Reader) Next() (Line, error) {
 		return r.split(), nil
 	}
 	line, err := r.in.ReadSlice('\n')
+	for err == nil && r.Mute != nil && !bytes.Contains(line, []byte(magic)) && r.Mute() {
+		r.counts.TextLines++
+		line, err = r.in.ReadSlice('\n')
+	}
 	switch {
 	case errors.Is(err, bufio.ErrBufferFull):
 		return r.skip(int64(len(line)))

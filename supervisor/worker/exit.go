@@ -41,7 +41,7 @@ const (
 )
 
 const (
-	hintRepair  = "run ./setup.sh; it repairs the Python environment"
+	hintRepair  = "start the worker again, which repairs the Python environment (qie worker restart); if that fails, run ./setup.sh"
 	hintModel   = "run: qie doctor; it checks every file of the model"
 	hintMemory  = "close other programs or choose a smaller size, then run the job again"
 	hintLog     = "wait; if it comes back, look at the report: qie crashes"

@@ -3,4 +3,4 @@
 package worker
 
 // floodMB of row 12: the race detector makes both ends slower by factors.
-const floodMB = 64
+const floodMB = 32

@@ -93,7 +93,10 @@ func spawn(cmd *exec.Cmd, p *process) error {
 	}
 	// Its own group: a terminal's Ctrl-C does not reach it, and its children go with it.
 	cmd.SysProcAttr.Setpgid = true
-	bindToParent(cmd.SysProcAttr)
+	// Not TERM, which a living supervisor sends too: at this moment its other threads may still hold the pipes and be the
+	// parent, and the worker could not tell that it must take its children along. The Go runtime closes the race with a
+	// parent that died before the request.
+	host.DieWithParent(cmd.SysProcAttr, syscall.SIGHUP)
 	p.oomBase, p.born = p.probe.OOMKills(), p.probe.Wall()
 
 	started := make(chan error)
@@ -161,6 +164,7 @@ func spawn(cmd *exec.Cmd, p *process) error {
 // readEvents reads to the end of the stream and waits for nobody.
 func (p *process) readEvents(in *os.File) (partial string, counts wire.Counts) {
 	r := wire.NewReader(in, wire.EventLineMax, wire.Events)
+	r.Mute = p.log.drops
 	for {
 		line, err := r.Next()
 		if err != nil {

@@ -140,8 +140,7 @@ func openLog(path string) *rotatedLog {
 }
 
 func (l *rotatedLog) line(gen int64, source, text string) {
-	if l.full() {
-		l.lost.Add(1) // before any work: a flood must not slow the worker
+	if l.drops() { // before any work: a flood must not slow the worker
 		return
 	}
 	line := fmt.Sprintf("%s gen=%d %s %s\n", time.Now().UTC().Format("2006-01-02T15:04:05.000Z"), gen, source, text)
@@ -153,6 +152,15 @@ func (l *rotatedLog) line(gen int64, source, text string) {
 }
 
 func (l *rotatedLog) full() bool { return len(l.lines) == cap(l.lines) }
+
+// drops counts a line that finds no room.
+func (l *rotatedLog) drops() bool {
+	full := l.full()
+	if full {
+		l.lost.Add(1)
+	}
+	return full
+}
 
 func (l *rotatedLog) run() {
 	defer close(l.done)

@@ -87,6 +87,11 @@ func TestDeath_EveryCauseSaysWhatWasDoneAndWhatNext(t *testing.T) {
 			if lost := strings.Contains(s.Done, "nothing is lost"); lost != (s.State == string(Broken)) {
 				t.Fatalf("%s says %q", s.State, s.Done)
 			}
+			// A promise is made only where the breaker keeps it.
+			planned := strings.Contains(s.Done, "next try is in") || strings.Contains(s.Done, "started again")
+			if planned != (s.State == string(Backoff) || s.RetryInS > 0) || s.State == string(Broken) && strings.HasPrefix(s.Hint, "wait") {
+				t.Fatalf("%s, next try in %.0f s, says %q and %q", s.State, s.RetryInS, s.Done, s.Hint)
+			}
 		}
 	}
 }

@@ -82,7 +82,7 @@ test("a worker killed during an edit is said in words, the edit goes on and ends
   await killInTry(id, 1)
   const notice = page.locator('[data-testid="notice"][data-code="retried"]')
   await notice.waitFor()
-  expect(await notice.innerText()).toMatch(/The worker was killed by another process \(SIGKILL\); this edit was started again/)
+  expect(await notice.innerText()).toMatch(/The worker was killed by another process \(SIGKILL\); this edit has a second try/)
   await rowOf(page, id).getByText("try 2").waitFor({ timeout: 60_000 })
   await shoot(page, "words-second-try")
   const link = notice.locator('[data-testid="crash-report"]')

@@ -57,6 +57,13 @@ test.each(states)("worker %s is said in words, with its reason at hand", (state)
   for (const part of ["it was killed", "it is started again", "wait a little"]) expect(html).toContain(part)
 })
 
+test("the next start is promised only where one is planned", async () => {
+  const { words: said } = await import("./features/system/worker-line")
+  expect(said(worker("backoff"), 3)).toBe("starts again in 3 s")
+  expect(said(worker("broken"), 580)).toBe("does not start, the next try is in 9 min 40 s")
+  expect(said(worker("broken"), 0)).toBe("does not start")
+})
+
 test.each(["broken", "backoff", "suspect"])("a worker that is %s has its cause, what was done, the next action and a button", (state) => {
   const reasons = [{ code: `worker_${state}`, message: "it was killed; it is started again", hint: "wait a little", report: "crash-2-1.json" }]
   const html = draw(banner, { worker: worker(state), reasons } satisfies Partial<State>)
@@ -88,7 +95,7 @@ test("a row tells a second try, and why a job failed", () => {
 })
 
 test("a notice about a try names the report", () => {
-  const html = notices(job({ notices: [{ code: "retried", message: "the worker crashed; this edit was started again", report: "crash-2-1.json" }] }))
-  expect(html).toContain("The worker crashed; this edit was started again")
+  const html = notices(job({ notices: [{ code: "retried", message: "the worker crashed; this edit has a second try", report: "crash-2-1.json" }] }))
+  expect(html).toContain("The worker crashed; this edit has a second try")
   expect(html).toContain("/api/v1/crashes/crash-2-1.json")
 })

@@ -7,6 +7,7 @@ import collections.abc
 import fcntl
 import json
 import os
+import signal
 import threading
 import time
 import typing
@@ -41,6 +42,17 @@ def take_fds() -> Fds:
     return Fds(requests, events)
 
 
+def orphaned(code: int) -> typing.NoReturn:
+    """The supervisor is gone: end at once, with every process that this one started.
+
+    The guard does the same from outside, but it may have been killed as well, and macOS has nothing else. A worker that
+    leads no group of its own (a trial by set-up, a test) ends alone.
+    """
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(code)
+
+
 class Writer:
     """The one place that writes events. Safe from any thread; a line is never interleaved with another."""
 
@@ -55,7 +67,7 @@ class Writer:
         return self._lock
 
     def send(self, message: "wire.Message", job: str = "", attempt: int = 0) -> None:
-        """Write one event. A closed pipe means that the supervisor is gone: the process ends with exit code 75."""
+        """Write one event. A closed pipe means that the supervisor is gone."""
         import msgspec
 
         from pyruntime import wire
@@ -73,7 +85,7 @@ class Writer:
                 while data:
                     data = data[os.write(self._fd, data) :]
             except BrokenPipeError:
-                os._exit(wire.EXIT_PARENT_GONE)
+                orphaned(wire.EXIT_PARENT_GONE)
 
 
 class Lines:

@@ -103,7 +103,7 @@ class Inbox:
             # The supervisor is gone. Work that does not notice its flag is ended with the process; a daemon thread that
             # only set a flag would never act under a long call.
             time.sleep(PARENT_GONE_S)
-            os._exit(wire.EXIT_PARENT_GONE)
+            stdio.orphaned(wire.EXIT_PARENT_GONE)
 
     def _stop(self) -> None:
         with self._lock:
@@ -327,7 +327,7 @@ def stopped(inbox: Inbox, writer: stdio.Writer) -> typing.NoReturn:
     """No more requests: the supervisor said shutdown, or it is gone and there is nobody to say bye to."""
     if inbox.told_to_stop:
         leave(writer, wire.EXIT_BYE, "shutdown")
-    os._exit(wire.EXIT_PARENT_GONE)
+    stdio.orphaned(wire.EXIT_PARENT_GONE)
 
 
 def fatal(writer: stdio.Writer, error: WorkerError, code: int) -> typing.NoReturn:
@@ -340,6 +340,7 @@ def run(fd: int, writer: stdio.Writer) -> None:
     """Work until told to stop. Never returns normally."""
     inbox = Inbox(fd, writer, int(os.environ.get("QIE_GENERATION", "0")))
     signal.signal(signal.SIGTERM, lambda *_: terminated(writer))
+    signal.signal(signal.SIGHUP, lambda *_: stdio.orphaned(wire.EXIT_PARENT_GONE))  # asked of the kernel by spawn_linux.go
     inbox.start()
     began = time.monotonic()
     try:

@@ -84,10 +84,15 @@ func (a *attempt) do(r rule) {
 	case "stale":
 		a.stale()
 	case "flood":
-		piece := strings.Repeat(strings.Repeat("f", 127)+"\n", 1<<13)
-		for range r.num(0) {
-			_, _ = os.Stderr.WriteString(piece)
-		}
+		flood(os.Stderr, strings.Repeat("f", 127), r.num(0))
+	case "printflood":
+		a.mu.Lock()
+		flood(os.Stdout, strings.Repeat("p", 127), r.num(0))
+		a.mu.Unlock()
+	case "newsflood":
+		a.mu.Lock()
+		flood(os.Stdout, `{"qie":1,"t":"news_from_the_future","seq":0,"gen":`+fmt.Sprint(a.gen)+`,"ms":0,"x":1}`, r.num(0))
+		a.mu.Unlock()
 	case "say":
 		fmt.Fprintln(os.Stderr, strings.Join(r.args, " "))
 	case "print":
@@ -106,6 +111,14 @@ func (a *attempt) do(r rule) {
 	default:
 		fmt.Fprintf(os.Stderr, "unknown action %q\n", r.do)
 		os.Exit(wire.ExitConfig)
+	}
+}
+
+// flood writes so many MiB of the line.
+func flood(out *os.File, line string, mib int) {
+	piece := strings.Repeat(line+"\n", 1<<20/(len(line)+1))
+	for range mib {
+		_, _ = out.WriteString(piece)
 	}
 }
 

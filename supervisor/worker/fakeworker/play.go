@@ -62,16 +62,18 @@ type request struct {
 func (f *fake) main() {
 	term := make(chan os.Signal, 4)
 	signal.Ignore(syscall.SIGINT)
-	if f.has("term", "deafterm") {
-		// A closed pipe and an orphaned group end nothing either, as with a Python that holds its lock.
-		signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP)
-	}
-	signal.Notify(term, syscall.SIGTERM)
+	// Python gets an error from a closed pipe and no signal.
+	signal.Ignore(syscall.SIGPIPE)
+	signal.Notify(term, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {
-		for range term {
+		for s := range term {
 			f.at("term", nil)
-			if !f.has("term", "deafterm") {
-				os.Exit(75)
+			switch {
+			case f.has("term", "deafterm"): // deaf to both, as a Python that holds its lock
+			case s == syscall.SIGHUP:
+				orphaned()
+			default:
+				os.Exit(wire.ExitParentGone)
 			}
 		}
 	}()
@@ -93,7 +95,7 @@ func (f *fake) main() {
 	for {
 		line, err := in.Next()
 		if err != nil {
-			os.Exit(75) // the parent is gone
+			orphaned()
 		}
 		if line.Frame == nil || line.Frame.Msg == nil {
 			f.send(wire.Envelope{}, wire.Dropped{Count: 1})
@@ -402,6 +404,14 @@ func writePicture(path string, width, height int, seed int64, asJPEG bool) error
 		return err
 	}
 	return os.Rename(path+".part", path)
+}
+
+// orphaned ends the process group, as the real worker does.
+func orphaned() {
+	if syscall.Getpgrp() == os.Getpid() {
+		_ = syscall.Kill(0, syscall.SIGKILL)
+	}
+	os.Exit(wire.ExitParentGone)
 }
 
 // holder starts a process that keeps this one's pipes open.

@@ -20,7 +20,7 @@ import (
 // then kill), huge N (a line of N MiB), wronghash, missing, hang (no beats, nothing), stall (beats go on), deafcancel
 // (ignores cancel), deafflag (ignores it until the interrupt), deafterm (ignores SIGTERM), deafstdin (stops reading), grandchild (a child that holds the pipes),
 // daemon (the same in a session of its own), stale (events of an older attempt and generation), flood N (N MiB on
-// stderr), say TEXT (on stderr), print TEXT (on stdout), wait FILE (until it exists, or cancel), touch FILE, quiet (no
+// stderr), printflood N (on stdout), newsflood N (of messages of an unknown type), say TEXT (on stderr), print TEXT (on stdout), wait FILE (until it exists, or cancel), touch FILE, quiet (no
 // beats from here), unknown (an unknown message type), holds N (tells of N MiB from here, and beats at once).
 //
 // A prompt that starts with "fake:" adds its rest as script for that attempt, so one worker can serve good and bad

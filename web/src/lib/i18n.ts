@@ -164,6 +164,7 @@ const en = {
   "worker.label": "Worker: {state}",
   "worker.loading.bytes": "loading the model, {done} of {total}",
   "worker.backoff.in": "starts again in {s} s",
+  "worker.broken.in": "does not start, the next try is in {time}",
   "worker.restart": "Start the worker again",
   "worker.unload": "Free the model's memory",
   "worker.reload-page": "Reload the page",

@@ -458,6 +458,8 @@ export interface ModelInfo {
   loras: LoRAView[];
   max_images: number;
   name: string;
+  /** the settings choose it by now: the next start or a restart of the worker serves it */
+  next?: boolean;
   notice?: string;
   /** the quickest first */
   presets: PresetView[];

@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query"
 import type { ReactNode } from "react"
 import { freeWorker, startWorker } from "../../actions/commands"
-import { doctor, getSystem } from "../../api/gen/qie"
+import { getSystem } from "../../api/gen/qie"
 import { capital } from "../../lib/errors"
 import { bytes, duration } from "../../lib/format"
 import { t } from "../../lib/i18n"
@@ -11,7 +11,7 @@ import { useStatus } from "../../live/status"
 import { Button } from "../../ui/button"
 import { Dialog } from "../../ui/dialog"
 import { FailureWords, ReportLink } from "../../ui/failure-words"
-import { marks, worstFirst } from "./findings"
+import { Doctor } from "./doctor"
 import { Settings, StorageLine } from "./settings"
 import { useCountdown, words } from "./worker-line"
 
@@ -69,32 +69,6 @@ function Facts({ children }: { children: ReactNode }) {
         <Button icon="chip" disabled={worker.state !== "warm"} onClick={() => void freeWorker()}>{t("worker.unload")}</Button>
       </div>
     </div>
-  )
-}
-
-function Doctor() {
-  const { data, isError } = useQuery({ queryKey: ["doctor"], queryFn: ({ signal }) => doctor({ signal }), staleTime: 0, retry: false })
-  if (isError) return <p className="text-muted">{t("system.doctor.failed")}</p>
-  if (!data) return null
-  const tones = { ok: "text-good", warning: "text-warn", error: "text-bad" } as const
-  return (
-    <section data-testid="doctor">
-      <h3 className="mb-1 text-xs font-medium text-muted">{t("system.doctor")}</h3>
-      {data.findings.length === 0 && <p>{t("system.doctor.none")}</p>}
-      <ul className="space-y-1">
-        {worstFirst(data.findings).map((f) => (
-          <li key={f.name} className="flex gap-2" data-level={f.level}>
-            <span className={`font-mono ${tones[f.level]}`} aria-hidden="true">{marks[f.level]}</span>
-            <span className="min-w-0">
-              {f.title}
-              {f.cause && <span className="block text-xs text-muted">{f.cause}</span>}
-              {f.fix && <code className="block font-mono text-xs break-all select-all">{f.fix}</code>}
-              {f.advice && <span className="block text-xs text-muted">{f.advice}</span>}
-            </span>
-          </li>
-        ))}
-      </ul>
-    </section>
   )
 }
 

@@ -1,6 +1,6 @@
 import { useEffect, useState } from "react"
 import type { Worker } from "../../api/gen/qie"
-import { bytes } from "../../lib/format"
+import { bytes, duration } from "../../lib/format"
 import { known, t } from "../../lib/i18n"
 import { useBoard } from "../../live/board"
 import { useStatus } from "../../live/status"
@@ -23,6 +23,7 @@ export function words(worker: Worker, left: number): string {
     return t("worker.loading.bytes", { done: bytes(worker.bytes_done ?? 0), total: bytes(worker.bytes_total) })
   }
   if (worker.state === "backoff" && left > 0) return t("worker.backoff.in", { s: left })
+  if (worker.state === "broken" && left > 0) return t("worker.broken.in", { time: duration(left) })
   return known(`worker.${worker.state}`) ?? worker.state
 }
 

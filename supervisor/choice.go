@@ -1,0 +1,67 @@
+package supervisor
+
+import (
+	"fmt"
+
+	"qie/supervisor/job"
+	"qie/supervisor/model"
+)
+
+// noticeNext is the notice that the settings choose another model than the one that serves.
+const noticeNext = "model_at_next_start"
+
+// NextModel is the model that the settings choose by now, where that is another than the one that serves: the next
+// start takes it, and so does a restart of the worker. Zero when both are one.
+func (s *Supervisor) NextModel() model.Spec {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.view.next
+}
+
+// chooseAgain looks which model the settings choose, after one has come or gone. It changes nothing that serves: a model
+// of 58 GB is not put under somebody's next edit behind their back.
+func (s *Supervisor) chooseAgain() {
+	now := s.Model()
+	if now.ID == "" {
+		return // the first choice is not made yet
+	}
+	chosen, err := s.chosen()
+	if err != nil || chosen.ID == now.ID {
+		chosen = model.Spec{}
+	}
+	s.mu.Lock()
+	was := s.view.next.ID
+	s.view.next = chosen
+	s.mu.Unlock()
+	switch chosen.ID {
+	case was:
+	case "":
+		s.Withdraw(noticeNext)
+	default:
+		s.Notice(job.Notice{Code: noticeNext, Message: fmt.Sprintf("%s is here, and the next start of qie serves it; a restart of the worker "+
+			"(under System, or qie worker restart) does so now", chosen.Name)})
+	}
+}
+
+// takeNext makes the chosen model the one that serves, also for edits in the line that name none, as after a start.
+func (s *Supervisor) takeNext() {
+	s.mu.Lock()
+	next := s.view.next
+	if next.ID != "" {
+		s.view.spec, s.view.next = next, model.Spec{}
+	}
+	s.mu.Unlock()
+	if next.ID != "" {
+		s.log.Info("another model serves", "model", next.ID)
+		s.Withdraw(noticeNext)
+	}
+}
+
+// chosen is the model of the settings as they are.
+func (s *Supervisor) chosen() (model.Spec, error) {
+	dir, err := s.cfg.ProvideModel(s.ctx)
+	if err != nil {
+		return model.Spec{}, err
+	}
+	return model.Load(dir)
+}

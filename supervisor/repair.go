@@ -1,0 +1,46 @@
+package supervisor
+
+import (
+	"context"
+
+	"qie/supervisor/job"
+	"qie/supervisor/worker"
+)
+
+// RestartWorker starts a fresh process; a broken worker gets one more try, and a model that the settings choose by now
+// serves from here on. Where the Python environment is what breaks
+// it, the environment is repaired first, behind this call: Ready tells how it goes.
+func (s *Supervisor) RestartWorker(ctx context.Context) error {
+	w := s.worker.Load()
+	if w == nil {
+		return s.notReady()
+	}
+	s.takeNext()
+	status := w.Status()
+	if s.cfg.RepairWorker == nil || status.State != string(worker.Broken) || status.Code != string(job.CodeEnvBroken) {
+		return w.Restart(ctx)
+	}
+	if s.ctx.Err() != nil {
+		return context.Cause(s.ctx)
+	}
+	if s.repairing.CompareAndSwap(false, true) {
+		s.parts.Go(func() {
+			defer s.repairing.Store(false)
+			s.repairWorker(w)
+		})
+	}
+	return nil
+}
+
+func (s *Supervisor) repairWorker(w *worker.Worker) {
+	tell := func(message string) { s.setup(partWorker, job.Notice{Code: "worker_preparing", Message: message}) }
+	tell("the Python environment is repaired")
+	if err := s.cfg.RepairWorker(s.ctx, tell); err != nil {
+		s.blocked(partWorker, err)
+		return
+	}
+	s.provided(partWorker)
+	if err := w.Restart(s.ctx); err != nil {
+		s.log.Error("start the worker in its repaired environment", "err", err)
+	}
+}
