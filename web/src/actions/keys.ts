@@ -33,7 +33,8 @@ export function shown(key: string): string {
 export const ariaKeys = (keys: readonly string[]): string =>
   keys.map((key) => key.replace("Mod", isMac ? "Meta" : "Control")).join(" ")
 
-function writes(target: EventTarget | null): boolean {
+/** writes tells whether keys go into what is written there. */
+export function writes(target: EventTarget | null): boolean {
   if (!(target instanceof HTMLElement)) return false
   if (target instanceof HTMLInputElement) return !["range", "checkbox", "radio", "button", "file"].includes(target.type)
   return target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement || target.isContentEditable

@@ -1,7 +1,8 @@
 import type { Job } from "../api/gen/qie"
 import { fileName } from "../lib/format"
 import type { PlainKey } from "../lib/i18n"
-import { isDark, useUi } from "../lib/ui-store"
+import { compareModes, isDark, useUi } from "../lib/ui-store"
+import { viewBook } from "../lib/view-book"
 import { keepJob, readBoard, readHistory, readJob } from "../live/board"
 import { hasEnded, isActive } from "../live/progress"
 import * as commands from "./commands"
@@ -28,6 +29,7 @@ export type Action = {
   perform: (s: Situation) => void
 }
 
+const zoomStep = 1.5
 const always = () => true
 const succeeded = (s: Situation) => s.selected?.state === "succeeded"
 const focus = (id: string) => document.getElementById(id)?.focus()
@@ -99,6 +101,32 @@ export const newer: Action = {
   enabled: always, perform: () => step(-1),
 }
 
+export const compare: Action = {
+  name: "compare", label: "action.compare", group: "group.view", keys: ["M"],
+  enabled: succeeded,
+  perform: () => useUi.setState((ui) => ({ compare: compareModes[(compareModes.indexOf(ui.compare) + 1) % compareModes.length] ?? "slider" })),
+}
+
+export const zoomFit: Action = {
+  name: "zoom-fit", label: "action.zoom-fit", group: "group.view", keys: ["0"],
+  enabled: always, perform: () => viewBook.fit(),
+}
+
+export const zoomActual: Action = {
+  name: "zoom-actual", label: "action.zoom-actual", group: "group.view", keys: ["1"],
+  enabled: always, perform: () => viewBook.actual(),
+}
+
+export const zoomIn: Action = {
+  name: "zoom-in", label: "action.zoom-in", group: "group.view", keys: ["+", "="],
+  enabled: always, perform: () => viewBook.zoomBy(zoomStep),
+}
+
+export const zoomOut: Action = {
+  name: "zoom-out", label: "action.zoom-out", group: "group.view", keys: ["-"],
+  enabled: always, perform: () => viewBook.zoomBy(1 / zoomStep),
+}
+
 export const search: Action = {
   name: "search", label: "action.search", group: "group.view", keys: ["/"],
   enabled: always, perform: () => focus("history-search"),
@@ -120,7 +148,8 @@ export const help: Action = {
 }
 
 export const actions: readonly Action[] = [
-  run, cancel, pick, prompt, settings, newEdit, download, editResult, again, retry, older, newer, search, theme, system, help,
+  run, cancel, pick, prompt, settings, newEdit, download, editResult, again, retry, older, newer, compare, zoomFit, zoomActual,
+  zoomIn, zoomOut, search, theme, system, help,
 ]
 
 export function situation(): Situation {

@@ -6,6 +6,10 @@ import { defaults, type Settings } from "./recipe"
 export type Source = { id: number; file: File; url: string }
 
 export type Theme = "system" | "light" | "dark"
+/** Ways to look at before and after. */
+export const compareModes = ["slider", "side", "difference"] as const
+export type CompareMode = (typeof compareModes)[number]
+
 export type Panel = "help" | "system" | null
 
 type Ui = {
@@ -21,6 +25,9 @@ type Ui = {
   theme: Theme
   singleKeys: boolean
   search: string
+  compare: CompareMode
+  /** the original is shown as long as it is held */
+  peek: boolean
 }
 
 const stored = (area: Storage, key: string): string | null => {
@@ -41,6 +48,7 @@ const store = (area: Storage, key: string, value: string | null): void => {
 }
 
 const theme = stored(localStorage, "qie.theme")
+const compare = stored(localStorage, "qie.compare")
 
 export const useUi = create<Ui>(() => ({
   sources: [],
@@ -54,6 +62,8 @@ export const useUi = create<Ui>(() => ({
   theme: theme === "light" || theme === "dark" ? theme : "system",
   singleKeys: stored(localStorage, "qie.single-keys") !== "off",
   search: "",
+  compare: compareModes.find((mode) => mode === compare) ?? "slider",
+  peek: false,
 }))
 
 useUi.subscribe((now, before) => {
@@ -63,6 +73,7 @@ useUi.subscribe((now, before) => {
     store(localStorage, "qie.theme", now.theme === "system" ? null : now.theme)
     showTheme(now.theme)
   }
+  if (now.compare !== before.compare) store(localStorage, "qie.compare", now.compare)
   if (now.singleKeys !== before.singleKeys) store(localStorage, "qie.single-keys", now.singleKeys ? null : "off")
 })
 

@@ -1,4 +1,4 @@
-import { useEffect, type CSSProperties, type ReactNode } from "react"
+import { useEffect, type ReactNode } from "react"
 import type { Job } from "../../api/gen/qie"
 import { again, download, editResult, newEdit, retry } from "../../actions/registry"
 import { resultUrl, sourceUrl } from "../../lib/addresses"
@@ -15,9 +15,11 @@ import { ProblemCard } from "../../ui/problem-card"
 import { Welcome } from "../welcome/welcome"
 import { Compare } from "./compare"
 import { Notices } from "./notices"
+import { Pane } from "./pane"
 import { Photo } from "./photo"
 import { Preview } from "./preview"
 import { ProgressLine } from "./progress-line"
+import { StageBar } from "./stage-bar"
 
 /** The one place where a picture is looked at: the photo, the edit as it happens, the result. */
 export function Stage() {
@@ -35,40 +37,44 @@ export function Stage() {
     <section aria-label={t("app.stage")} data-testid="drop"
       className={`flex shrink-0 flex-col bg-stage lg:h-auto lg:min-h-0 lg:flex-1 lg:shrink ${welcome ? "min-h-[60dvh]" : "h-[60dvh]"}`}>
       {job && <JobStage job={job} />}
-      {!job && source && <Frame><Photo key={source.id} url={source.url} name={source.file.name} /></Frame>}
+      {!job && source && (
+        <>
+          <StageBar />
+          <Frame><Photo key={source.id} url={source.url} name={source.file.name} /></Frame>
+        </>
+      )}
       {welcome && <Welcome />}
     </section>
   )
 }
 
 function Frame({ children }: { children: ReactNode }) {
-  return <div className="min-h-0 flex-1 p-4"><div className="grid size-full place-items-center [container-type:size]">{children}</div></div>
+  return <div className="min-h-0 flex-1 px-4 py-2">{children}</div>
 }
 
 function JobStage({ job }: { job: Job }) {
   const image = job.images[0]
   const size = job.result ?? image
-  const ratio = { "--ratio": size ? size.width / size.height : 1 } as CSSProperties
+  const mode = useUi((ui) => ui.compare)
   const name = image?.name ?? t("stage.photo")
   const before = sourceUrl(job, 0)
   const after = resultUrl(job)
   return (
     <>
-      <div className="min-h-0 flex-1 p-4">
-        <div className="grid size-full place-items-center [container-type:size]">
-          <div className="fit relative overflow-hidden rounded-md bg-sunken shadow-lg" style={ratio}>
-            {after ? (
-              <Compare key={after} before={before} after={after}
-                beforeAlt={t("stage.source", { name })} afterAlt={t("stage.result", { prompt: job.recipe.prompt })} />
-            ) : (
-              <>
-                <Picture src={before} alt={t("stage.source", { name })} className="size-full object-contain" />
-                {!hasEnded(job) && <Preview key={job.id} job={job.id} attempt={job.attempt} />}
-              </>
-            )}
-          </div>
-        </div>
-      </div>
+      <StageBar comparing={after !== null} />
+      <Frame>
+        {size && (after ? (
+          <Compare key={after} before={before} after={after} size={size} mode={mode}
+            beforeAlt={t("stage.source", { name })} afterAlt={t("stage.result", { prompt: job.recipe.prompt })} />
+        ) : (
+          <Pane size={size}>
+            <div className="layer">
+              <Picture src={before} alt={t("stage.source", { name })} className="bg-sunken" />
+              {!hasEnded(job) && <Preview key={job.id} job={job.id} attempt={job.attempt} />}
+            </div>
+          </Pane>
+        ))}
+      </Frame>
       <div className="shrink-0 space-y-2 px-4 pb-3">
         <Notices job={job} />
         <Foot job={job} />
