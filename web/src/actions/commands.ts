@@ -5,14 +5,15 @@ import { OFFLINE, RequestError } from "../api/request"
 import { readBoard } from "../live/board"
 import { submitted } from "../live/apply"
 import { remember } from "../live/connect"
-import { sourceUrl } from "../lib/addresses"
+import { maskUrl, sourceUrl } from "../lib/addresses"
 import { sentenceOf } from "../lib/errors"
 import { pictures } from "../lib/files"
 import { fileName } from "../lib/format"
+import { useMask } from "../lib/mask-store"
 import { picturesOf, wanted } from "../lib/known-edits"
 import { recipeOf, settingsOf } from "../lib/recipe"
 import type { Sample } from "../lib/samples"
-import { addSources, setSources, useUi } from "../lib/ui-store"
+import { addSources, setMask, setSources, useUi } from "../lib/ui-store"
 
 /** What the page can do. Each command says its failure in the one place for problems and never throws. */
 
@@ -66,12 +67,19 @@ export async function run(): Promise<void> {
   if (sending) return
   useUi.setState({ sending: true, problem: null })
   await attempt(async () => {
-    const job = await submitJob({ image: sources.map((s) => s.file), recipe: recipeOf(prompt, settings) })
+    await useMask.getState().finish?.() // what is being drawn counts
+    const [first] = useUi.getState().sources
+    const job = await submitJob({
+      image: sources.map((s) => s.file), ...(first?.mask ? { mask: first.mask.file } : {}), recipe: recipeOf(prompt, settings),
+    })
     remember((board) => submitted(board, job))
     useUi.setState({ selected: job.id })
   })
   useUi.setState({ sending: false })
 }
+
+/** finishMask makes a file of what was drawn, and closes the editor. */
+export const finishMask = (): Promise<void> => attempt(async () => useMask.getState().finish?.())
 
 export const cancel = (id: string): Promise<void> => attempt(() => cancelJob(id))
 
@@ -94,13 +102,17 @@ export const editResult = (job: Job): Promise<void> =>
     setSources([await picture(getGetResultUrl(job.id), name)], slots())
   })
 
-/** again brings back photos, sentence and settings of a job. */
+/** again brings back photos, mask, sentence and settings of a job. */
 export const again = (job: Job): Promise<void> =>
   attempt(async () => {
     const files = await Promise.all(
       job.images.map((image, n) => picture(sourceUrl(job, n), image.name ?? `photo-${n + 1}.png`)),
     )
+    const url = maskUrl(job)
+    const mask = url ? await fetched(url, "mask.png") : null
     setSources(files, slots())
+    const [first] = useUi.getState().sources
+    if (mask && first) setMask(first.id, { file: mask, url: URL.createObjectURL(mask), draft: null })
     useUi.setState({ prompt: job.recipe.prompt, settings: settingsOf(job.recipe) })
   })
 

@@ -1,29 +1,30 @@
-import { useCallback, useEffect, useRef, useState, type KeyboardEvent } from "react"
+import { useCallback, useEffect, useRef, useState, type KeyboardEvent, type ReactNode } from "react"
 import { writes } from "../../actions/keys"
 import { assertNever } from "../../lib/assert"
 import { t } from "../../lib/i18n"
 import { useUi, type CompareMode } from "../../lib/ui-store"
 import { seenPart, type Size } from "../../lib/view"
 import { viewBook, ViewBook } from "../../lib/view-book"
-import type { Drag } from "./gestures"
-import { Pane, type Looked } from "./pane"
+import type { Drag } from "../../ui/gestures"
+import { Pane, type Looked } from "../../ui/pane"
 
 type Pictures = { before: string; after: string; beforeAlt: string; afterAlt: string }
 
-type Props = Pictures & { size: Size; mode?: CompareMode }
+/** over lies over both, moved with them. */
+type Shown = Pictures & { size: Size; over?: ReactNode }
 
 /** Before and after, in one view: under a slider, side by side, or as their difference. */
-export function Compare({ mode = "slider", size, ...pictures }: Props) {
+export function Compare({ mode, ...shown }: Shown & { mode: CompareMode }) {
   usePeekKey()
   const peek = useUi((ui) => ui.peek)
   return (
     <div data-testid="compare" data-mode={mode} data-peek={peek ? "" : undefined} className="compare size-full">
-      <Mode mode={mode} size={size} {...pictures} />
+      <Mode mode={mode} {...shown} />
     </div>
   )
 }
 
-function Mode({ mode, ...rest }: Pictures & { size: Size; mode: CompareMode }) {
+function Mode({ mode, ...rest }: Shown & { mode: CompareMode }) {
   switch (mode) {
     case "slider":
       return <Slider {...rest} book={viewBook} />
@@ -50,7 +51,7 @@ const reach_px = 24
 const bigStep = 10
 
 /** The seam's place lives in the page's style, not in React. */
-function Slider({ before, after, beforeAlt, afterAlt, size, book }: Pictures & { size: Size; book: ViewBook }) {
+function Slider({ before, after, beforeAlt, afterAlt, size, over, book }: Shown & { book: ViewBook }) {
   const root = useRef<HTMLDivElement>(null)
   const handle = useRef<HTMLDivElement>(null)
   const looked = useRef<Looked | null>(null)
@@ -100,6 +101,7 @@ function Slider({ before, after, beforeAlt, afterAlt, size, book }: Pictures & {
         <div className="after absolute inset-0">
           <div className="layer bg-sunken"><img src={after} alt={afterAlt} draggable={false} /></div>
         </div>
+        {over && <div className="layer">{over}</div>}
         <Label className="at-left">{t("compare.before")}</Label>
         <Label className="at-right after-label">{t("compare.after")}</Label>
         <div className="seam pointer-events-none absolute w-0.5 bg-white shadow-[0_0_0_1px_rgb(0_0_0/0.35)]" />
@@ -113,12 +115,13 @@ function Slider({ before, after, beforeAlt, afterAlt, size, book }: Pictures & {
   )
 }
 
-function Sides({ before, after, beforeAlt, afterAlt, size }: Pictures & { size: Size }) {
+function Sides({ before, after, beforeAlt, afterAlt, size, over }: Shown) {
   return (
     <div className="flex size-full gap-2 max-md:flex-col">
       <div className="min-h-0 min-w-0 flex-1">
         <Pane size={size}>
           <div className="layer"><img src={before} alt={beforeAlt} draggable={false} /></div>
+          {over && <div className="layer">{over}</div>}
           <Label className="at-left">{t("compare.before")}</Label>
         </Pane>
       </div>
@@ -134,13 +137,14 @@ function Sides({ before, after, beforeAlt, afterAlt, size }: Pictures & { size: 
 }
 
 /** What is equal is black; what is not is shown brighter than it is, so that small changes are seen. */
-function Difference({ before, after, beforeAlt, afterAlt, size }: Pictures & { size: Size }) {
+function Difference({ before, after, beforeAlt, afterAlt, size, over }: Shown) {
   return (
     <Pane size={size}>
       <div className="difference absolute inset-0">
         <div className="layer"><img src={before} alt={beforeAlt} draggable={false} /></div>
         <div className="after absolute inset-0"><div className="layer"><img src={after} alt={afterAlt} draggable={false} /></div></div>
       </div>
+      {over && <div className="layer">{over}</div>}
       <Label className="at-left">{t("compare.difference.hint")}</Label>
     </Pane>
   )

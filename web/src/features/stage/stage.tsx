@@ -1,28 +1,32 @@
-import { useEffect, type ReactNode } from "react"
+import { Suspense, useEffect, useState, type ComponentType, type ReactNode } from "react"
 import type { Job } from "../../api/gen/qie"
-import { again, download, editResult, newEdit, retry } from "../../actions/registry"
-import { resultUrl, sourceUrl } from "../../lib/addresses"
+import { again, download, editResult, mask, newEdit, retry } from "../../actions/registry"
+import { maskUrl, resultUrl, sourceUrl } from "../../lib/addresses"
 import { sentence } from "../../lib/errors"
 import { duration } from "../../lib/format"
 import { t } from "../../lib/i18n"
-import { useUi } from "../../lib/ui-store"
+import { setMask, useUi, type Editor, type Source } from "../../lib/ui-store"
 import { useJob } from "../../live/board"
 import { hasEnded } from "../../live/progress"
 import { useStatus } from "../../live/status"
-import { ActionButton } from "../../ui/button"
+import { ActionButton, Button } from "../../ui/button"
+import { MaskShade } from "../../ui/mask-shade"
 import { Picture } from "../../ui/picture"
 import { ProblemCard } from "../../ui/problem-card"
 import { Welcome } from "../welcome/welcome"
 import { Compare } from "./compare"
 import { Notices } from "./notices"
-import { Pane } from "./pane"
+import { Pane } from "../../ui/pane"
 import { Photo } from "./photo"
 import { Preview } from "./preview"
 import { ProgressLine } from "./progress-line"
-import { StageBar } from "./stage-bar"
+import { StageBar } from "../../ui/stage-bar"
+
+type Editors = Record<NonNullable<Editor>, ComponentType<{ source: Source }>>
 
 /** The one place where a picture is looked at: the photo, the edit as it happens, the result. */
-export function Stage() {
+export function Stage({ editors }: { editors: Editors }) {
+  const editor = useUi((ui) => ui.editor)
   const selected = useUi((ui) => ui.selected)
   const source = useUi((ui) => ui.sources[0])
   const { job, gone } = useJob(selected)
@@ -37,14 +41,28 @@ export function Stage() {
     <section aria-label={t("app.stage")} data-testid="drop"
       className={`flex shrink-0 flex-col bg-stage lg:h-auto lg:min-h-0 lg:flex-1 lg:shrink ${welcome ? "min-h-[60dvh]" : "h-[60dvh]"}`}>
       {job && <JobStage job={job} />}
-      {!job && source && (
-        <>
-          <StageBar />
-          <Frame><Photo key={source.id} url={source.url} name={source.file.name} /></Frame>
-        </>
-      )}
+      {!job && source && (editor ? <Edited source={source} Editor={editors[editor]} /> : <Prepared source={source} />)}
       {welcome && <Welcome />}
     </section>
+  )
+}
+
+function Edited({ source, Editor }: { source: Source; Editor: ComponentType<{ source: Source }> }) {
+  return <Suspense fallback={<div className="flex-1" />}><Editor key={source.id} source={source} /></Suspense>
+}
+
+/** The photo before its edit, with what may change of it. */
+function Prepared({ source }: { source: Source }) {
+  return (
+    <>
+      <StageBar>
+        <div className="flex items-center">
+          <ActionButton action={mask} look="quiet" icon="brush" className="!h-7 !px-2 !text-xs" />
+          {source.mask && <Button look="quiet" icon="close" className="!h-7 !px-2 !text-xs" onClick={() => setMask(source.id, null)}>{t("mask.remove")}</Button>}
+        </div>
+      </StageBar>
+      <Frame><Photo key={source.id} url={source.url} name={source.file.name} mask={source.mask?.url ?? null} /></Frame>
+    </>
   )
 }
 
@@ -55,21 +73,30 @@ function Frame({ children }: { children: ReactNode }) {
 function JobStage({ job }: { job: Job }) {
   const image = job.images[0]
   const size = job.result ?? image
-  const mode = useUi((ui) => ui.compare)
   const name = image?.name ?? t("stage.photo")
   const before = sourceUrl(job, 0)
   const after = resultUrl(job)
+  const mode = useUi((ui) => ui.compare)
+  const allowed = maskUrl(job)
+  const [shown, setShown] = useState(false)
+  const shade = allowed && (shown || !after) ? <MaskShade url={allowed} /> : null
   return (
     <>
-      <StageBar comparing={after !== null} />
+      <StageBar comparing={after !== null}>
+        {allowed && after && (
+          <Button look="quiet" icon="brush" aria-pressed={shown} title={t("mask.shown.title")} onClick={() => setShown(!shown)}
+            className={`!h-7 !px-2 !text-xs ${shown ? "!bg-accent-soft !text-ink" : ""}`}>{t("mask.shown")}</Button>
+        )}
+      </StageBar>
       <Frame>
         {size && (after ? (
-          <Compare key={after} before={before} after={after} size={size} mode={mode}
+          <Compare key={after} before={before} after={after} size={size} mode={mode} over={shade}
             beforeAlt={t("stage.source", { name })} afterAlt={t("stage.result", { prompt: job.recipe.prompt })} />
         ) : (
           <Pane size={size}>
             <div className="layer">
               <Picture src={before} alt={t("stage.source", { name })} className="bg-sunken" />
+              {shade}
               {!hasEnded(job) && <Preview key={job.id} job={job.id} attempt={job.attempt} />}
             </div>
           </Pane>
@@ -106,6 +133,7 @@ function Foot({ job }: { job: Job }) {
   const facts = [
     t("result.facts", { width: job.result.width, height: job.result.height }),
     job.steps > 0 && t("result.steps", { n: job.steps }),
+    job.mask && job.result.untouched && t("result.untouched", { percent: Math.floor(job.result.untouched * 1000) / 10 }),
     t("result.seed", { seed: job.result.seed }),
     took > 0 && t("result.took", { time: duration(took) }),
   ]

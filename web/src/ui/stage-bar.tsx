@@ -1,10 +1,10 @@
 import { useEffect, useRef, type ReactNode } from "react"
-import { compare, zoomActual, zoomFit, zoomIn, zoomOut } from "../../actions/registry"
-import { t } from "../../lib/i18n"
-import { compareModes, useUi } from "../../lib/ui-store"
-import { scaleOf } from "../../lib/view"
-import { viewBook } from "../../lib/view-book"
-import { ActionButton, Button } from "../../ui/button"
+import { compare, zoomActual, zoomFit, zoomIn, zoomOut } from "../actions/registry"
+import { t } from "../lib/i18n"
+import { compareModes, useUi } from "../lib/ui-store"
+import { scaleOf } from "../lib/view"
+import { viewBook } from "../lib/view-book"
+import { ActionButton, Button } from "./button"
 
 const hold = (on: boolean) => () => useUi.setState({ peek: on })
 

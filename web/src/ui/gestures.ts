@@ -1,5 +1,5 @@
-import { canPan, panned, toggled, wheelFactor, zoomed, type Frame, type Point } from "../../lib/view"
-import type { ViewBook } from "../../lib/view-book"
+import { canPan, panned, toggled, wheelFactor, zoomed, type Frame, type Point } from "../lib/view"
+import type { ViewBook } from "../lib/view-book"
 
 /** The drag of one pointer that is not a pan: a brush, a frame, the seam. start says whether it takes the drag. */
 export type Drag = {

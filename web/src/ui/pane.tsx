@@ -1,7 +1,7 @@
 import { useEffect, useRef, type KeyboardEvent, type ReactNode, type RefObject } from "react"
-import { t } from "../../lib/i18n"
-import { canPan, panned, placeOf, seenPart, type Frame, type Place, type Size, type View } from "../../lib/view"
-import { viewBook, type ViewBook } from "../../lib/view-book"
+import { t } from "../lib/i18n"
+import { canPan, panned, placeOf, seenPart, type Frame, type Place, type Size, type View } from "../lib/view"
+import { viewBook, type ViewBook } from "../lib/view-book"
 import { listenToGestures, type Drag } from "./gestures"
 
 /** From so many CSS pixels in a pixel of the picture its pixels are seen as squares. */

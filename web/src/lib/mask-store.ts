@@ -1,0 +1,23 @@
+import { create } from "zustand"
+import { brushStepped, drawn, newDraft, redone, undone, type MaskDraft, type MaskOp, type MaskTool } from "./mask"
+import type { Size } from "./view"
+
+type MaskState = {
+  tool: MaskTool
+  /** diameter in pixels of the photo */
+  brush: number
+  size: Size
+  draft: MaskDraft
+  /** computes what is drawn and puts it to its photo; the editor sets it while it is open */
+  finish: (() => Promise<void>) | null
+}
+
+/** The mask that is being drawn. Buttons, keys and the canvas share it. */
+export const useMask = create<MaskState>(() => ({ tool: "brush", brush: 0, size: { width: 1, height: 1 }, draft: newDraft(), finish: null }))
+
+const change = (how: (draft: MaskDraft) => MaskDraft): void => useMask.setState(({ draft }) => ({ draft: how(draft) }))
+
+export const draw = (op: MaskOp): void => change((draft) => drawn(draft, op))
+export const undoMask = (): void => change(undone)
+export const redoMask = (): void => change(redone)
+export const stepBrush = (by: 1 | -1): void => useMask.setState(({ brush, size }) => ({ brush: brushStepped(brush, by, size) }))
