@@ -22,7 +22,10 @@ import { ActionButton } from "./ui/button"
 import { Icon } from "./ui/icons"
 
 /** Editors are loaded when they are opened. */
-const editors = { mask: lazy(() => import("./features/mask/mask-editor").then((m) => ({ default: m.MaskEditor }))) }
+const editors = {
+  mask: lazy(() => import("./features/mask/mask-editor").then((m) => ({ default: m.MaskEditor }))),
+  crop: lazy(() => import("./features/crop/crop-editor").then((m) => ({ default: m.CropEditor }))),
+}
 
 /** The regions of the page and who lives in them. */
 export function App() {

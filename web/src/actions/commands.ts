@@ -6,10 +6,10 @@ import { readBoard } from "../live/board"
 import { submitted } from "../live/apply"
 import { remember } from "../live/connect"
 import { maskUrl, sourceUrl } from "../lib/addresses"
+import { editing } from "../lib/editing"
 import { sentenceOf } from "../lib/errors"
 import { pictures } from "../lib/files"
 import { fileName } from "../lib/format"
-import { useMask } from "../lib/mask-store"
 import { picturesOf, wanted } from "../lib/known-edits"
 import { recipeOf, settingsOf } from "../lib/recipe"
 import type { Sample } from "../lib/samples"
@@ -63,14 +63,15 @@ export const trySample = (sample: Sample): Promise<void> =>
   })
 
 export async function run(): Promise<void> {
-  const { sources, prompt, settings, sending } = useUi.getState()
+  const { prompt, settings, sending } = useUi.getState()
   if (sending) return
   useUi.setState({ sending: true, problem: null })
   await attempt(async () => {
-    await useMask.getState().finish?.() // what is being drawn counts
-    const [first] = useUi.getState().sources
+    await editing.finish?.() // what an open editor holds counts
+    const { sources } = useUi.getState()
+    const mask = sources[0]?.mask
     const job = await submitJob({
-      image: sources.map((s) => s.file), ...(first?.mask ? { mask: first.mask.file } : {}), recipe: recipeOf(prompt, settings),
+      image: sources.map((s) => s.file), ...(mask ? { mask: mask.file } : {}), recipe: recipeOf(prompt, settings),
     })
     remember((board) => submitted(board, job))
     useUi.setState({ selected: job.id })
@@ -78,8 +79,8 @@ export async function run(): Promise<void> {
   useUi.setState({ sending: false })
 }
 
-/** finishMask makes a file of what was drawn, and closes the editor. */
-export const finishMask = (): Promise<void> => attempt(async () => useMask.getState().finish?.())
+/** finishEditor takes over what the open editor holds, and closes it. */
+export const finishEditor = (): Promise<void> => attempt(async () => editing.finish?.())
 
 export const cancel = (id: string): Promise<void> => attempt(() => cancelJob(id))
 

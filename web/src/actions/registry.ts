@@ -3,6 +3,7 @@ import { fileName } from "../lib/format"
 import type { PlainKey } from "../lib/i18n"
 import type { MaskTool } from "../lib/mask"
 import { draw, redoMask, stepBrush, undoMask, useMask } from "../lib/mask-store"
+import { mirrorPhoto, turnPhoto } from "../lib/shape-store"
 import { compareModes, isDark, useUi, type Editor } from "../lib/ui-store"
 import { viewBook } from "../lib/view-book"
 import { keepJob, readBoard, readHistory, readJob } from "../live/board"
@@ -25,7 +26,7 @@ export type Situation = {
 export type Action = {
   name: string
   label: PlainKey
-  group: "group.edit" | "group.result" | "group.view" | "group.mask"
+  group: "group.edit" | "group.result" | "group.view" | "group.mask" | "group.crop"
   /** the editor that it belongs to; null is the page itself */
   scope: Editor
   /** possible while an editor is open, as what only changes the view is */
@@ -201,7 +202,7 @@ export const maskRedo: Action = {
 
 export const maskDone: Action = {
   name: "mask-done", label: "mask.done", group: "group.mask", scope: "mask", keys: ["Enter"],
-  enabled: inMask, perform: () => void commands.finishMask(),
+  enabled: inMask, perform: () => void commands.finishEditor(),
 }
 
 export const maskCancel: Action = {
@@ -209,10 +210,44 @@ export const maskCancel: Action = {
   enabled: inMask, perform: () => useUi.setState({ editor: null }),
 }
 
+/** crop opens the editor of the first photo's frame. */
+export const crop: Action = {
+  name: "crop", label: "action.crop", group: "group.edit", scope: null, keys: ["C"],
+  enabled: mask.enabled,
+  perform: () => useUi.setState({ editor: "crop", problem: null }),
+}
+
+const inCrop = (s: Situation) => s.editor === "crop"
+
+export const cropLeft: Action = {
+  name: "crop-left", label: "crop.left", group: "group.crop", scope: "crop", keys: ["L"],
+  enabled: inCrop, perform: () => turnPhoto(-1),
+}
+
+export const cropRight: Action = {
+  name: "crop-right", label: "crop.right", group: "group.crop", scope: "crop", keys: ["R"],
+  enabled: inCrop, perform: () => turnPhoto(1),
+}
+
+export const cropMirror: Action = {
+  name: "crop-mirror", label: "crop.mirror", group: "group.crop", scope: "crop", keys: ["M"],
+  enabled: inCrop, perform: mirrorPhoto,
+}
+
+export const cropDone: Action = {
+  name: "crop-done", label: "crop.done", group: "group.crop", scope: "crop", keys: ["Enter"],
+  enabled: inCrop, perform: () => void commands.finishEditor(),
+}
+
+export const cropCancel: Action = {
+  name: "crop-cancel", label: "mask.cancel", group: "group.crop", scope: "crop", keys: ["Escape"],
+  enabled: inCrop, perform: () => useUi.setState({ editor: null }),
+}
+
 export const actions: readonly Action[] = [
   run, cancel, pick, prompt, settings, newEdit, download, editResult, again, retry, older, newer, compare, zoomFit, zoomActual,
   zoomIn, zoomOut, search, theme, system, help, mask, maskBrush, maskEraser, maskRectangle, maskLasso, brushSmaller, brushBigger,
-  maskInvert, maskUndo, maskRedo, maskDone, maskCancel,
+  maskInvert, maskUndo, maskRedo, maskDone, maskCancel, crop, cropLeft, cropRight, cropMirror, cropDone, cropCancel,
 ]
 
 export function situation(): Situation {

@@ -8,12 +8,10 @@ type MaskState = {
   brush: number
   size: Size
   draft: MaskDraft
-  /** computes what is drawn and puts it to its photo; the editor sets it while it is open */
-  finish: (() => Promise<void>) | null
 }
 
 /** The mask that is being drawn. Buttons, keys and the canvas share it. */
-export const useMask = create<MaskState>(() => ({ tool: "brush", brush: 0, size: { width: 1, height: 1 }, draft: newDraft(), finish: null }))
+export const useMask = create<MaskState>(() => ({ tool: "brush", brush: 0, size: { width: 1, height: 1 }, draft: newDraft() }))
 
 const change = (how: (draft: MaskDraft) => MaskDraft): void => useMask.setState(({ draft }) => ({ draft: how(draft) }))
 

@@ -1,16 +1,24 @@
 import { create } from "zustand"
 import type { Sentence } from "./errors"
 import type { MaskDraft } from "./mask"
+import type { Shape } from "./shape"
 import { defaults, type Settings } from "./recipe"
 
 /** What of a photo may change, as the file that is sent. draft is how it was drawn, where that happened here. */
 export type SourceMask = { file: File; url: string; draft: MaskDraft | null }
 
 /** One photo of the edit that is being written. The addresses are object URLs that the store frees. */
-export type Source = { id: number; file: File; url: string; mask: SourceMask | null }
+export type Source = {
+  id: number
+  file: File
+  url: string
+  mask: SourceMask | null
+  /** the photo as it came, and how it was turned and framed; null when it is as it came */
+  from: { file: File; shape: Shape } | null
+}
 
 /** What the stage is used for beside looking. */
-export type Editor = "mask" | null
+export type Editor = "mask" | "crop" | null
 
 export type Theme = "system" | "light" | "dark"
 /** Ways to look at before and after. */
@@ -105,6 +113,17 @@ function free({ url, mask }: Source): void {
   if (mask) URL.revokeObjectURL(mask.url)
 }
 
+/** setPhoto gives a slot another picture and its mask. */
+export function setPhoto(id: number, file: File, from: Source["from"], mask: SourceMask | null): void {
+  useUi.setState((ui) => ({
+    sources: ui.sources.map((source) => {
+      if (source.id !== id) return source
+      free(source)
+      return { id, file, from, mask, url: URL.createObjectURL(file) }
+    }),
+  }))
+}
+
 /** setMask puts a mask to a photo in place of the one before. */
 export function setMask(id: number, mask: SourceMask | null): void {
   useUi.setState((ui) => ({
@@ -119,7 +138,7 @@ export function setMask(id: number, mask: SourceMask | null): void {
 /** addSources fills the free slots; when all are taken, the last one is replaced. */
 export function addSources(files: readonly File[], slots: number): void {
   useUi.setState((ui) => {
-    const added = files.slice(0, slots).map((file) => ({ id: nextId++, file, url: URL.createObjectURL(file), mask: null }))
+    const added = files.slice(0, slots).map((file) => ({ id: nextId++, file, url: URL.createObjectURL(file), mask: null, from: null }))
     const kept = ui.sources.slice(0, Math.max(0, slots - added.length))
     for (const gone of ui.sources.slice(kept.length)) free(gone)
     return { sources: [...kept, ...added], selected: null, problem: null }

@@ -1,16 +1,17 @@
 import { useEffect, useState } from "react"
 import { brushBigger, brushSmaller, maskBrush, maskCancel, maskDone, maskEraser, maskInvert, maskLasso, maskRectangle, maskRedo, maskUndo } from "../../actions/registry"
+import { editing } from "../../lib/editing"
 import { sentenceOf } from "../../lib/errors"
 import { t } from "../../lib/i18n"
-import { brushMax, brushOf, featherMax, isBlank, newDraft } from "../../lib/mask"
+import { brushMax, brushOf, featherMax, newDraft } from "../../lib/mask"
 import { draw, useMask } from "../../lib/mask-store"
 import { setMask, useUi, type Source } from "../../lib/ui-store"
 import type { Size } from "../../lib/view"
 import { ActionButton, Button } from "../../ui/button"
 import { StageBar } from "../../ui/stage-bar"
-import { greyPng } from "./grey-png"
 import { MaskCanvas } from "./mask-canvas"
-import { greyOf, rasterized } from "./raster"
+import { fileOfMask } from "./mask-file"
+import { greyOf } from "./raster"
 
 /** Where it is drawn what of the first photo may change. It is loaded when it is opened. */
 export function MaskEditor({ source }: { source: Source }) {
@@ -28,8 +29,8 @@ export function MaskEditor({ source }: { source: Source }) {
       await new Promise(requestAnimationFrame) // what is busy is seen before the work begins
       await keep(source, size).finally(() => setBusy(false))
     }
-    useMask.setState({ finish })
-    return () => useMask.setState({ finish: null })
+    editing.finish = finish
+    return () => { editing.finish = null }
   }, [source, size])
   return (
     <>
@@ -55,13 +56,11 @@ async function begin(source: Source): Promise<Size> {
   return size
 }
 
-/** keep computes the mask and puts it to its photo. One that selects nothing is no mask. */
+/** keep computes the mask and puts it to its photo. */
 async function keep(source: Source, size: Size): Promise<void> {
   const { draft } = useMask.getState()
-  const grey = isBlank(draft) ? null : rasterized(draft, size)
-  const any = grey !== null && grey.data.some((value) => value > 0)
-  const file = any ? new File([await greyPng(grey)], "mask.png", { type: "image/png" }) : null
-  setMask(source.id, file ? { file, url: URL.createObjectURL(file), draft } : null)
+  const file = await fileOfMask(draft, size)
+  setMask(source.id, file && { ...file, draft })
   useUi.setState({ editor: null, problem: null })
 }
 

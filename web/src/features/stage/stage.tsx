@@ -1,6 +1,6 @@
 import { Suspense, useEffect, useState, type ComponentType, type ReactNode } from "react"
 import type { Job } from "../../api/gen/qie"
-import { again, download, editResult, mask, newEdit, retry } from "../../actions/registry"
+import { again, crop, download, editResult, mask, newEdit, retry } from "../../actions/registry"
 import { maskUrl, resultUrl, sourceUrl } from "../../lib/addresses"
 import { sentence } from "../../lib/errors"
 import { duration } from "../../lib/format"
@@ -57,11 +57,12 @@ function Prepared({ source }: { source: Source }) {
     <>
       <StageBar>
         <div className="flex items-center">
+          <ActionButton action={crop} look="quiet" icon="crop" className="!h-7 !px-2 !text-xs" />
           <ActionButton action={mask} look="quiet" icon="brush" className="!h-7 !px-2 !text-xs" />
           {source.mask && <Button look="quiet" icon="close" className="!h-7 !px-2 !text-xs" onClick={() => setMask(source.id, null)}>{t("mask.remove")}</Button>}
         </div>
       </StageBar>
-      <Frame><Photo key={source.id} url={source.url} name={source.file.name} mask={source.mask?.url ?? null} /></Frame>
+      <Frame><Photo key={source.url} url={source.url} name={source.file.name} mask={source.mask?.url ?? null} /></Frame>
     </>
   )
 }
