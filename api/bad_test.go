@@ -121,6 +121,7 @@ func badImages() []refusal {
 		{"no image", 422, job.CodeImageMissing, withParts(good)},
 		{"a mask that is no picture", 415, job.CodeImageUnsupported, withParts(good, file("image", "a.png", photo), file("mask", "m.png", []byte("mask")))},
 		{"a good image and a broken mask", 422, job.CodeImageBroken, withParts(good, file("image", "a.png", photo), file("mask", "m.png", photo[:100]))},
+		{"a mask of another size", 422, job.CodeMaskBad, withParts(good, file("image", "a.png", photo), file("mask", "m.png", st.Picture(32, 32)))},
 		{"two masks", 400, job.CodeInputBad, withParts(append(repeated(file("mask", "m.png", photo), 2), good, file("image", "a.png", photo))...)},
 	}
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"image"
 	"image/png"
 	"os"
 	"strings"
@@ -61,6 +62,29 @@ func TestNative_EditFromSubmitToRemoval(t *testing.T) {
 	}
 	if a := r.get(t, path); a.status != 404 || len(files(t, r.home+"/jobs")) != 2 { // the folder itself and the spool
 		t.Errorf("after the removal: %d, %v", a.status, files(t, r.home+"/jobs"))
+	}
+}
+
+func TestNative_Mask(t *testing.T) {
+	r := newRig(t, rigConfig{})
+	st.WaitModel(t, r.sup)
+	a := r.post(t, "/api/v1/jobs", []part{file("mask", "m.png", st.Picture(96, 64)), text("recipe", `{"prompt":"make it sepia"}`), file("image", "a.png", st.Picture(96, 64))})
+	if a.status != 202 {
+		t.Fatalf("submit: %d %s", a.status, a.body)
+	}
+	j := st.WaitEnd(t, r.sup, a.job(t).ID)
+	path := "/api/v1/jobs/" + string(j.ID) + "/mask"
+	mask := r.get(t, path)
+	picture, err := png.Decode(bytes.NewReader(mask.body))
+	if _, grey := picture.(*image.Gray); err != nil || !grey || mask.header.Get("Content-Type") != "image/png" {
+		t.Errorf("mask: %d %T, %v", mask.status, picture, err)
+	}
+	if j.State != job.Succeeded || j.Mask == nil || j.Mask.Share <= 0 {
+		t.Errorf("ended as %s with %+v", j.State, j.Mask)
+	}
+	bare := st.WaitEnd(t, r.sup, r.submit(t, "make it sepia").ID)
+	if a := r.get(t, "/api/v1/jobs/"+string(bare.ID)+"/mask"); a.status != 404 || bare.Mask != nil {
+		t.Errorf("a job without a mask: %d, %+v", a.status, bare.Mask)
 	}
 }
 

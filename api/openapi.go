@@ -52,8 +52,9 @@ func describeRaw(doc *huma.OpenAPI) {
 		Summary: "Submit an edit; durable before the answer",
 		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"multipart/form-data": {
 			Schema: &huma.Schema{Type: huma.TypeObject, Required: []string{"image", "recipe"}, Properties: map[string]*huma.Schema{
-				"image":  {Type: huma.TypeArray, Items: binary, MinItems: new(1), MaxItems: new(3), Description: "JPEG, PNG, WebP or BMP, at most 100 MB each"},
-				"mask":   binary,
+				"image": {Type: huma.TypeArray, Items: binary, MinItems: new(1), MaxItems: new(3), Description: "JPEG, PNG, WebP or BMP, at most 100 MB each"},
+				"mask": {Type: huma.TypeString, Format: "binary", Description: "What of image 1 may change, as large as the photo is seen: white " +
+					"may change, black stays bit for bit, grey mixes. A picture with transparent parts is read the other way round: clear may change."},
 				"recipe": ref(reflect.TypeFor[job.Recipe](), "Recipe"),
 			}},
 			Encoding: map[string]*huma.Encoding{"recipe": {ContentType: "application/json"}},
@@ -64,6 +65,7 @@ func describeRaw(doc *huma.OpenAPI) {
 	for _, r := range []struct{ path, id, summary string }{
 		{"/api/v1/jobs/{id}/result", "getResult", "The finished picture"},
 		{"/api/v1/jobs/{id}/preview", "getPreview", "The newest preview"},
+		{"/api/v1/jobs/{id}/mask", "getMask", "What of image 1 may change: grey, white may change"},
 		{"/api/v1/jobs/{id}/images/{n}", "getImage", "A source, upright, from 1"},
 	} {
 		op := &huma.Operation{Method: http.MethodGet, Path: r.path, OperationID: r.id, Summary: r.summary,

@@ -42,7 +42,7 @@ var (
 var statuses = map[job.Code]int{
 	job.CodeInputBad: 400, job.CodePromptEmpty: 422, job.CodePromptTooLong: 422, job.CodeOutOfRange: 422,
 	job.CodeUnknownField: 422, job.CodeImageMissing: 422, job.CodeImageUnsupported: 415, job.CodeImageBroken: 422,
-	job.CodeImageTooLarge: 413, job.CodeTooManyPixels: 413, job.CodeTooManyImages: 422, job.CodeUnknownModel: 404,
+	job.CodeImageTooLarge: 413, job.CodeTooManyPixels: 413, job.CodeTooManyImages: 422, job.CodeMaskBad: 422, job.CodeUnknownModel: 404,
 	job.CodeUnknownLoRA: 422, job.CodeUnknownPreset: 422, job.CodeNotFound: 404, job.CodeConflict: 409,
 	job.CodeUnauthorized: 401, job.CodeForbiddenOrigin: 403, job.CodeMisdirected: 421, job.CodeBodyTooLarge: 413,
 	job.CodeMethodNotAllowed: 405, job.CodeUnsupportedMedia: 415, job.CodeQueueFull: 429, job.CodeNotReady: 503,

@@ -115,7 +115,8 @@ func (s *server) rawRoutes(r *gin.Engine) {
 	r.POST("/api/v1/jobs", s.submit)
 	for path, handler := range map[string]gin.HandlerFunc{
 		"/api/v1/jobs/:id/result": s.result, "/api/v1/jobs/:id/preview": s.preview, "/api/v1/jobs/:id/images/:n": s.image,
-		"/docs": s.docs,
+		"/api/v1/jobs/:id/mask": s.mask,
+		"/docs":                 s.docs,
 	} {
 		r.GET(path, handler)
 		r.HEAD(path, handler)

@@ -145,7 +145,7 @@ func (s *Supervisor) take(v any) {
 	case worker.Finished:
 		if row := s.current(e.Job, e.Attempt); row != nil && row.result == nil {
 			row.result = &e
-			s.verify(e)
+			s.verify(e, row.Job.Mask != nil)
 		}
 	case verified:
 		if row := s.current(e.Job, e.Attempt); row != nil && row.result != nil {
@@ -212,7 +212,7 @@ func (s *Supervisor) start(w *worker.Worker, row *entry, attempt int) {
 	begin := time.Now()
 	spec, _ := s.specFor(row.Job.Recipe)
 	row.Job.Notices = slices.DeleteFunc(row.Job.Notices, func(n job.Notice) bool { return n.Code == noticeWaits })
-	p, err := plan.Make(row.Job.Recipe, row.Job.Images, spec, row.Seed)
+	p, err := planOf(row.Job, spec, row.Seed)
 	if err != nil {
 		// The model changed since the job was accepted.
 		row.attempt = nil

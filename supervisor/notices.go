@@ -8,8 +8,10 @@ import (
 
 // The notices that a job carries about its tries: why there is another one, and what is different in it.
 var (
-	noticeInterrupted = job.Notice{Code: "interrupted", Message: "qie ended while this edit ran; the edit was started again"}
-	noticeRestarted   = job.Notice{Code: "restarted", Message: "somebody restarted the worker; this edit was started again"}
+	noticeInterrupted   = job.Notice{Code: "interrupted", Message: "qie ended while this edit ran; the edit was started again"}
+	noticeRestarted     = job.Notice{Code: "restarted", Message: "somebody restarted the worker; this edit was started again"}
+	noticeMaskUnchanged = job.Notice{Code: "no_visible_change", Message: "inside the mask nothing has changed",
+		Hint: "say more exactly what should change there, or try another seed"}
 )
 
 func noticeRetried(why *job.Error) job.Notice {

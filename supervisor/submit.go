@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -217,7 +218,7 @@ func (s *Supervisor) insert(ctx context.Context, sub Submission, spec model.Spec
 		return j, err
 	}
 	seed := drawSeed()
-	p, err := plan.Make(sub.Recipe, j.Images, spec, seed)
+	p, err := planOf(j, spec, seed)
 	if err != nil {
 		return j, err
 	}
@@ -277,30 +278,59 @@ func (s *Supervisor) placeImages(ctx context.Context, j *job.Job, sub Submission
 	if sub.Mask == nil {
 		return nil
 	}
-	if _, err := s.placeImage(j, *sub.Mask, store.MaskFile, originalMask); err != nil {
+	return s.placeMask(j, *sub.Mask)
+}
+
+// placeMask turns the mask into what Merge reads. It has to have the size of the first image as that is seen.
+func (s *Supervisor) placeMask(j *job.Job, u Upload) error {
+	var share float64
+	info, err := s.place(j.ID, u, store.MaskFile, originalMask, func(src, dst *os.File) (info picture.Info, err error) {
+		info, share, err = picture.NormalizeMask(src, dst, picture.Limits{})
+		return info, err
+	})
+	if err != nil {
 		return err
 	}
-	j.Notices = noticed(j.Notices, job.Notice{Code: "mask_unused", Message: "the mask was kept but this model does not use it"})
+	if of := j.Images[0]; info.Width != of.Width || info.Height != of.Height {
+		return job.Errorf(job.CodeMaskBad, "the mask has %dx%d pixels, the photo %dx%d", info.Width, info.Height, of.Width, of.Height)
+	}
+	j.Mask = &job.Mask{SHA256: u.SHA256, Share: share}
 	return nil
 }
 
+// planOf resolves the recipe of a job.
+func planOf(j job.Job, spec model.Spec, seed int64) (plan.Plan, error) {
+	if j.Mask != nil {
+		return plan.MakeMasked(j.Recipe, j.Images, spec, seed)
+	}
+	return plan.Make(j.Recipe, j.Images, spec, seed)
+}
+
 func (s *Supervisor) placeImage(j *job.Job, u Upload, name, original string) (picture.Info, error) {
+	return s.place(j.ID, u, name, original, func(src, dst *os.File) (picture.Info, error) {
+		info, notices, err := picture.Normalize(src, dst, picture.Limits{})
+		for _, n := range notices {
+			j.Notices = noticed(j.Notices, n)
+		}
+		return info, err
+	})
+}
+
+// place makes a file of the job from an upload, and keeps the upload under the name original.
+func (s *Supervisor) place(id job.ID, u Upload, name, original string, turn func(src, dst *os.File) (picture.Info, error)) (picture.Info, error) {
 	src, err := s.store.OpenSpool(u.spool)
 	if err != nil {
 		return picture.Info{}, fmt.Errorf("open the upload: %w", err)
 	}
 	defer func() { _ = src.Close() }()
-	draft, err := s.store.Create(j.ID, name)
+	draft, err := s.store.Create(id, name)
 	if err != nil {
 		return picture.Info{}, err
 	}
-	info, notices, err := picture.Normalize(src, draft.File, picture.Limits{})
+	info, err := turn(src, draft.File)
 	if err != nil {
 		draft.Abort()
 		return info, store.DiskError(err)
-	}
-	for _, n := range notices {
-		j.Notices = noticed(j.Notices, n)
 	}
 	if err := draft.Finish(); err != nil {
 		return info, err
@@ -308,7 +338,7 @@ func (s *Supervisor) placeImage(j *job.Job, u Upload, name, original string) (pi
 	if err := src.Sync(); err != nil {
 		return info, store.DiskError(err)
 	}
-	return info, s.store.PlaceSpool(u.spool, j.ID, original)
+	return info, s.store.PlaceSpool(u.spool, id, original)
 }
 
 // drawSeed is used when the recipe has none; it is kept with the job, so that a second try makes the same picture.

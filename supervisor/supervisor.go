@@ -388,6 +388,18 @@ func (s *Supervisor) OpenPreview(ctx context.Context, id job.ID) (*os.File, erro
 	return s.store.OpenFile(id, store.PreviewFile)
 }
 
+// OpenMask opens the mask of a job: grey, as large as image 1, white where it may change.
+func (s *Supervisor) OpenMask(ctx context.Context, id job.ID) (*os.File, error) {
+	j, err := s.Job(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if j.Mask == nil {
+		return nil, job.Errorf(job.CodeNotFound, "job %s has no mask", id)
+	}
+	return s.store.OpenFile(id, store.MaskFile)
+}
+
 // OpenImage opens source n, from 1, as the worker sees it.
 func (s *Supervisor) OpenImage(ctx context.Context, id job.ID, n int) (*os.File, error) {
 	j, err := s.Job(ctx, id)

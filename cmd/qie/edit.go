@@ -24,6 +24,7 @@ import (
 
 type editFlags struct {
 	images  []string
+	mask    string
 	out     string
 	seed    int64
 	timeout time.Duration
@@ -52,6 +53,7 @@ func (a *app) edit() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringArrayVarP(&f.images, "image", "i", nil, "source picture, 1 to 3 times; - is standard input")
+	flags.StringVar(&f.mask, "mask", "", "what may change: a picture as large as the photo, white may change, black stays bit for bit")
 	flags.StringVarP(&f.out, "output", "o", "", "result, .png or .jpg; - is standard output (default PHOTO-edited.png)")
 	flags.StringVar(&f.recipe.Model, "model", "", "model (default: the selected one)")
 	flags.IntVar(&f.recipe.Steps, "steps", 0, "denoise steps (default: the model's)")
@@ -195,27 +197,21 @@ func (f *editFlags) form() (io.Reader, string, error) {
 	var body bytes.Buffer
 	form := multipart.NewWriter(&body)
 	stdin := 0
+	files := make([]formFile, 0, len(f.images)+1)
 	for _, path := range f.images {
-		name, in := filepath.Base(path), io.Reader(os.Stdin)
-		if path == "-" {
-			name = "stdin"
+		files = append(files, formFile{"image", path})
+	}
+	if f.mask != "" {
+		files = append(files, formFile{"mask", f.mask})
+	}
+	for _, file := range files {
+		if file.path == "-" {
 			if stdin++; stdin > 1 {
 				return nil, "", usagef("standard input can be only one of the pictures")
 			}
-		} else {
-			file, err := os.Open(path)
-			if err != nil {
-				return nil, "", usagef("cannot read %s: %w", path, errors.Unwrap(err))
-			}
-			defer func() { _ = file.Close() }()
-			in = file
 		}
-		part, err := form.CreateFormFile("image", name)
-		if err == nil {
-			_, err = io.Copy(part, in)
-		}
-		if err != nil {
-			return nil, "", fmt.Errorf("read %s: %w", path, err)
+		if err := file.write(form); err != nil {
+			return nil, "", err
 		}
 	}
 	recipe, err := json.Marshal(f.recipe)
@@ -226,6 +222,31 @@ func (f *editFlags) form() (io.Reader, string, error) {
 		err = form.Close()
 	}
 	return &body, form.FormDataContentType(), err
+}
+
+// formFile is a picture of the request; the path - is standard input.
+type formFile struct{ part, path string }
+
+func (f formFile) write(form *multipart.Writer) error {
+	name, in := filepath.Base(f.path), io.Reader(os.Stdin)
+	if f.path == "-" {
+		name = "stdin"
+	} else {
+		file, err := os.Open(f.path)
+		if err != nil {
+			return usagef("cannot read %s: %w", f.path, errors.Unwrap(err))
+		}
+		defer func() { _ = file.Close() }()
+		in = file
+	}
+	part, err := form.CreateFormFile(f.part, name)
+	if err == nil {
+		_, err = io.Copy(part, in)
+	}
+	if err != nil {
+		return fmt.Errorf("read %s: %w", f.path, err)
+	}
+	return nil
 }
 
 // save writes the result by temporary name and rename: an older picture of that name stays until the new one is whole.

@@ -22,6 +22,7 @@ const (
 	CodeImageTooLarge     Code = "image_too_large"
 	CodeTooManyPixels     Code = "too_many_pixels"
 	CodeTooManyImages     Code = "too_many_images"
+	CodeMaskBad           Code = "mask_bad"
 	CodeUnknownModel      Code = "unknown_model"
 	CodeUnknownLoRA       Code = "unknown_lora"
 	CodeUnknownPreset     Code = "unknown_preset"
@@ -73,8 +74,8 @@ var codeFacts = map[Code]struct{ retry bool }{
 	CodeTooManyImages: {}, CodeUnknownModel: {}, CodeUnknownLoRA: {}, CodeUnknownPreset: {}, CodeNotFound: {},
 	CodeConflict: {}, CodeUnauthorized: {}, CodeForbiddenOrigin: {}, CodeMisdirected: {}, CodeBodyTooLarge: {},
 	CodeMethodNotAllowed: {}, CodeUnsupportedMedia: {}, CodeQueueFull: {}, CodeNotReady: {}, CodeRangeUnsatisfied: {},
-	CodeModelNotInstalled: {},
-	CodeOOMLoad:           {retry: true}, CodeOOMRun: {retry: true}, CodeGPUContext: {retry: true},
+	CodeModelNotInstalled: {}, CodeMaskBad: {},
+	CodeOOMLoad: {retry: true}, CodeOOMRun: {retry: true}, CodeGPUContext: {retry: true},
 	CodeWeightsMissing: {}, CodeWeightsCorrupt: {}, CodeLoRAMismatch: {}, CodeDiskFull: {}, CodeDiskError: {},
 	CodeNaNOutput:  {},
 	CodeWorkerDied: {retry: true}, CodeWorkerStalled: {retry: true}, CodePoison: {}, CodeCanceled: {},

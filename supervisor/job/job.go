@@ -33,6 +33,7 @@ type Job struct {
 	Attempt int     `json:"attempt" doc:"try that runs or ran last, from 1; 0 before the first"`
 	Recipe  Recipe  `json:"recipe"`
 	Images  []Image `json:"images" nullable:"false" doc:"sources in the order of the request, upright and in sRGB"`
+	Mask    *Mask   `json:"mask,omitempty" doc:"what of image 1 may change; at /api/v1/jobs/{id}/mask"`
 	// Position is the place in the queue, 1 for the next to run; 0 when not queued.
 	Position int   `json:"position" doc:"place in the queue, 1 is next; 0 when not queued"`
 	Phase    Phase `json:"phase,omitempty"`
@@ -60,6 +61,12 @@ type Image struct {
 	Name   string `json:"name,omitempty" doc:"file name as uploaded, without folders"`
 }
 
+// Mask is the part of image 1 that may change; its grey PNG lies beside the job, as large as the image.
+type Mask struct {
+	SHA256 string  `json:"sha256" doc:"of the untouched upload, lower-case hex"`
+	Share  float64 `json:"share" doc:"part of the pixels that may change, more than 0 and at most 1"`
+}
+
 // Result is the finished picture. A job has one only when its file was read back and its hash matched.
 type Result struct {
 	URL    string `json:"url"`
@@ -69,6 +76,8 @@ type Result struct {
 	Bytes  int64  `json:"bytes"`
 	Seed   int64  `json:"seed" doc:"seed that was used; give it back for the same picture"`
 	Model  string `json:"model" doc:"model that made it"`
+	// Untouched is stated only where it was counted.
+	Untouched float64 `json:"untouched,omitempty" doc:"part of the pixels that are bit-equal to image 1, 0 to 1; only with a mask"`
 }
 
 // Notice is one sentence about a job with a stable code, for example retried or no_visible_change.

@@ -28,6 +28,7 @@ var codeWords = map[Code]Words{
 	CodeImageBroken:       {"The photo cannot be read.", nothingQueued, "open it in a viewer and save it again, or choose another"},
 	CodeImageTooLarge:     {"The file is too large.", nothingQueued, "use a file of at most 100 MB"},
 	CodeTooManyPixels:     {"The photo has too many pixels.", nothingQueued, "make it smaller first"},
+	CodeMaskBad:           {"The mask does not fit the photo.", nothingQueued, "draw the mask on this photo, or send the edit without one"},
 	CodeTooManyImages:     {"This model does not take so many photos.", nothingQueued, "remove one"},
 	CodeUnknownModel:      {"That model is not known here.", nothingChanged, "choose a model that is installed: qie models"},
 	CodeUnknownLoRA:       {"That LoRA is not known here.", nothingQueued, "remove it from the settings; qie models lists those that are here"},

@@ -54,19 +54,8 @@ var decoding = make(chan struct{}, 1)
 // Normalize decodes src and writes it to dst as an upright 8-bit sRGB PNG without alpha or metadata. The notices tell
 // a person what was lost on the way.
 func Normalize(src, dst *os.File, limits Limits) (info Info, notices []job.Notice, err error) {
-	limits = limits.orDefault()
-	stat, err := src.Stat()
+	stat, format, err := inspect(src, limits)
 	if err != nil {
-		return Info{}, nil, fmt.Errorf("size of the upload: %w", err)
-	}
-	if stat.Size() > limits.Bytes {
-		return Info{}, nil, job.Errorf(job.CodeImageTooLarge, "the picture has %d bytes, the limit is %d", stat.Size(), limits.Bytes)
-	}
-	format, width, height, err := Sniff(src)
-	if err != nil {
-		return Info{}, nil, err
-	}
-	if err := limits.check(width, height); err != nil {
 		return Info{}, nil, err
 	}
 
@@ -95,6 +84,23 @@ func Normalize(src, dst *os.File, limits Limits) (info Info, notices []job.Notic
 		return Info{}, nil, fmt.Errorf("write the normalized picture: %w", err)
 	}
 	return Info{Width: flat.Rect.Dx(), Height: flat.Rect.Dy(), Format: format}, notices, nil
+}
+
+// inspect refuses by size and header what need not be decoded to be refused.
+func inspect(src *os.File, limits Limits) (os.FileInfo, Format, error) {
+	limits = limits.orDefault()
+	stat, err := src.Stat()
+	if err != nil {
+		return nil, "", fmt.Errorf("size of the upload: %w", err)
+	}
+	if stat.Size() > limits.Bytes {
+		return nil, "", job.Errorf(job.CodeImageTooLarge, "the picture has %d bytes, the limit is %d", stat.Size(), limits.Bytes)
+	}
+	format, width, height, err := Sniff(src)
+	if err == nil {
+		err = limits.check(width, height)
+	}
+	return stat, format, err
 }
 
 func (l Limits) check(width, height int) error {

@@ -20,6 +20,36 @@ const seenCrop = 1.02
 // Make decides every number of an attempt for one model. images are the sources in order, seed is drawn by the
 // caller when the recipe has none. Paths, job and attempt are the caller's to fill in.
 func Make(r job.Recipe, images []job.Image, spec model.Spec, seed int64) (Plan, error) {
+	return resolve(r, images, spec, seed, sourceSize)
+}
+
+// MakeMasked is Make for an edit with a mask: the result has the size of image 1, whatever the others have, so that the
+// two can be joined pixel by pixel.
+func MakeMasked(r job.Recipe, images []job.Image, spec model.Spec, seed int64) (Plan, error) {
+	if len(images) > 0 {
+		if err := maskable(r, images[0]); err != nil {
+			return Plan{}, err
+		}
+	}
+	return resolve(r, images, spec, seed, func(bool, []job.Image, model.Spec) (int, int) { return images[0].Width, images[0].Height })
+}
+
+func maskable(r job.Recipe, image job.Image) error {
+	w, h, explicit, err := job.ParseSize(r.Size)
+	switch {
+	case err != nil:
+		return err
+	case r.Collage:
+		return job.Errorf(job.CodeMaskBad, "a mask belongs to one photo, not to a collage")
+	case explicit && (w != image.Width || h != image.Height):
+		return job.Errorf(job.CodeMaskBad, "with a mask the result has the photo's own size of %dx%d, not %dx%d", image.Width, image.Height, w, h).
+			WithHint("leave the size on auto")
+	}
+	return nil
+}
+
+// resolve makes the plan; sizeOf gives the size that the result has when the recipe names none.
+func resolve(r job.Recipe, images []job.Image, spec model.Spec, seed int64, sizeOf func(collage bool, images []job.Image, spec model.Spec) (width, height int)) (Plan, error) {
 	if err := r.Validate(); err != nil {
 		return Plan{}, err
 	}
@@ -52,7 +82,7 @@ func Make(r job.Recipe, images []job.Image, spec model.Spec, seed int64) (Plan, 
 	if r.Seed != nil {
 		p.Seed = *r.Seed
 	}
-	width, height := sourceSize(p.Collage, images, spec)
+	width, height := sizeOf(p.Collage, images, spec)
 	p.OutWidth, p.OutHeight = width, height
 	w, h, explicit, err := job.ParseSize(r.Size)
 	if err != nil {

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "react"
+import { lazy, useEffect, useRef, useState } from "react"
 import { takeDropped } from "./actions/commands"
 import { help, system, theme } from "./actions/registry"
 import { History } from "./features/history/history"
@@ -20,6 +20,12 @@ import { useBoard } from "./live/board"
 import { hasEnded } from "./live/progress"
 import { ActionButton } from "./ui/button"
 import { Icon } from "./ui/icons"
+
+/** Editors are loaded when they are opened. */
+const editors = {
+  mask: lazy(() => import("./features/mask/mask-editor").then((m) => ({ default: m.MaskEditor }))),
+  crop: lazy(() => import("./features/crop/crop-editor").then((m) => ({ default: m.CropEditor }))),
+}
 
 /** The regions of the page and who lives in them. */
 export function App() {
@@ -50,7 +56,7 @@ export function App() {
         <main className="flex min-h-0 min-w-0 flex-1 flex-col">
           <ReadyBanner />
           <GetModelCard />
-          <Stage />
+          <Stage editors={editors} />
           <PromptDock sources={<Sources />} />
         </main>
         <History />

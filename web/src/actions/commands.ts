@@ -5,14 +5,15 @@ import { OFFLINE, RequestError } from "../api/request"
 import { readBoard } from "../live/board"
 import { submitted } from "../live/apply"
 import { remember } from "../live/connect"
-import { sourceUrl } from "../lib/addresses"
+import { maskUrl, sourceUrl } from "../lib/addresses"
+import { editing } from "../lib/editing"
 import { sentenceOf } from "../lib/errors"
 import { pictures } from "../lib/files"
 import { fileName } from "../lib/format"
 import { picturesOf, wanted } from "../lib/known-edits"
 import { recipeOf, settingsOf } from "../lib/recipe"
 import type { Sample } from "../lib/samples"
-import { addSources, setSources, useUi } from "../lib/ui-store"
+import { addSources, setMask, setSources, useUi } from "../lib/ui-store"
 
 /** What the page can do. Each command says its failure in the one place for problems and never throws. */
 
@@ -62,16 +63,24 @@ export const trySample = (sample: Sample): Promise<void> =>
   })
 
 export async function run(): Promise<void> {
-  const { sources, prompt, settings, sending } = useUi.getState()
+  const { prompt, settings, sending } = useUi.getState()
   if (sending) return
   useUi.setState({ sending: true, problem: null })
   await attempt(async () => {
-    const job = await submitJob({ image: sources.map((s) => s.file), recipe: recipeOf(prompt, settings) })
+    await editing.finish?.() // what an open editor holds counts
+    const { sources } = useUi.getState()
+    const mask = sources[0]?.mask
+    const job = await submitJob({
+      image: sources.map((s) => s.file), ...(mask ? { mask: mask.file } : {}), recipe: recipeOf(prompt, settings),
+    })
     remember((board) => submitted(board, job))
     useUi.setState({ selected: job.id })
   })
   useUi.setState({ sending: false })
 }
+
+/** finishEditor takes over what the open editor holds, and closes it. */
+export const finishEditor = (): Promise<void> => attempt(async () => editing.finish?.())
 
 export const cancel = (id: string): Promise<void> => attempt(() => cancelJob(id))
 
@@ -94,13 +103,17 @@ export const editResult = (job: Job): Promise<void> =>
     setSources([await picture(getGetResultUrl(job.id), name)], slots())
   })
 
-/** again brings back photos, sentence and settings of a job. */
+/** again brings back photos, mask, sentence and settings of a job. */
 export const again = (job: Job): Promise<void> =>
   attempt(async () => {
     const files = await Promise.all(
       job.images.map((image, n) => picture(sourceUrl(job, n), image.name ?? `photo-${n + 1}.png`)),
     )
+    const url = maskUrl(job)
+    const mask = url ? await fetched(url, "mask.png") : null
     setSources(files, slots())
+    const [first] = useUi.getState().sources
+    if (mask && first) setMask(first.id, { file: mask, url: URL.createObjectURL(mask), draft: null })
     useUi.setState({ prompt: job.recipe.prompt, settings: settingsOf(job.recipe) })
   })
 

@@ -1,5 +1,5 @@
 import { actions, situation, type Action } from "./registry"
-import { useUi } from "../lib/ui-store"
+import { useUi, type Editor } from "../lib/ui-store"
 
 type Press = Pick<KeyboardEvent, "key" | "ctrlKey" | "metaKey" | "altKey" | "shiftKey">
 
@@ -20,8 +20,12 @@ export function chord(e: Press): string {
 /** isSingle: WCAG 2.1.4, a key without Ctrl or Command must be possible to switch off. */
 export const isSingle = (key: string): boolean => !key.startsWith("Mod+") && !key.startsWith("Alt+")
 
-export function find(key: string, list: readonly Action[] = actions): Action | undefined {
-  return list.find((action) => action.keys.includes(key))
+/** find gives what a key means: what the open editor makes of it, else the page. An editor leaves only the view to the page. */
+export function find(key: string, editor: Editor = null): Action | undefined {
+  const means = (action: Action) => action.keys.includes(key)
+  const own = actions.find((action) => action.scope === editor && means(action))
+  if (own || editor === null) return own
+  return actions.find((action) => action.scope === null && (action.everywhere || action.group === "group.view") && means(action))
 }
 
 /** shown writes a key for people. */
@@ -33,19 +37,22 @@ export function shown(key: string): string {
 export const ariaKeys = (keys: readonly string[]): string =>
   keys.map((key) => key.replace("Mod", isMac ? "Meta" : "Control")).join(" ")
 
-function writes(target: EventTarget | null): boolean {
+/** writes tells whether keys go into what is written there. */
+export function writes(target: EventTarget | null): boolean {
   if (!(target instanceof HTMLElement)) return false
   if (target instanceof HTMLInputElement) return !["range", "checkbox", "radio", "button", "file"].includes(target.type)
   return target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement || target.isContentEditable
 }
 
 function pressed(e: KeyboardEvent): void {
-  if (e.defaultPrevented || e.isComposing || e.repeat) return
+  if (e.defaultPrevented || e.isComposing) return
   const key = chord(e)
-  const action = find(key)
-  const { singleKeys, panel } = useUi.getState()
+  const { singleKeys, panel, editor } = useUi.getState()
+  const action = find(key, editor)
   if (!action || panel !== null) return
   if (isSingle(key) && (!singleKeys || writes(e.target))) return
+  if (key === "Enter" && e.target instanceof HTMLButtonElement) return // it presses the button
+  if (e.repeat && !action.repeats) return
   const now = situation()
   if (!action.enabled(now)) return
   e.preventDefault()

@@ -12,11 +12,11 @@ beforeAll(async () => {
 
 const job = (state: string) => ({ id: state, state }) as Job
 const at = (change: object) =>
-  registry.situationOf({ ready: true, sources: 1, prompt: "make it sepia", sending: false, selected: null, jobs: [], ...change })
+  registry.situationOf({ ready: true, sources: 1, prompt: "make it sepia", sending: false, editor: null, selected: null, jobs: [], ...change })
 
 test("names and keys are used once", () => {
   const names = registry.actions.map((a) => a.name)
-  const pressed = registry.actions.flatMap((a) => a.keys)
+  const pressed = registry.actions.flatMap((a) => a.keys.map((key) => `${a.scope ?? "page"} ${key}`))
   expect(new Set(names).size).toBe(names.length)
   expect(new Set(pressed).size).toBe(pressed.length)
 })

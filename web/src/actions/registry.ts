@@ -1,7 +1,11 @@
 import type { Job } from "../api/gen/qie"
 import { fileName } from "../lib/format"
 import type { PlainKey } from "../lib/i18n"
-import { isDark, useUi } from "../lib/ui-store"
+import type { MaskTool } from "../lib/mask"
+import { draw, redoMask, stepBrush, undoMask, useMask } from "../lib/mask-store"
+import { mirrorPhoto, turnPhoto } from "../lib/shape-store"
+import { compareModes, isDark, useUi, type Editor } from "../lib/ui-store"
+import { viewBook } from "../lib/view-book"
 import { keepJob, readBoard, readHistory, readJob } from "../live/board"
 import { hasEnded, isActive } from "../live/progress"
 import * as commands from "./commands"
@@ -13,6 +17,7 @@ export type Situation = {
   prompt: string
   sending: boolean
   selected: Job | null
+  editor: Editor
   /** the job that cancel means: the one on the stage, else the one that runs */
   stoppable: Job | null
 }
@@ -21,106 +26,228 @@ export type Situation = {
 export type Action = {
   name: string
   label: PlainKey
-  group: "group.edit" | "group.result" | "group.view"
+  group: "group.edit" | "group.result" | "group.view" | "group.mask" | "group.crop"
+  /** the editor that it belongs to; null is the page itself */
+  scope: Editor
+  /** possible while an editor is open, as what only changes the view is */
+  everywhere?: boolean
+  /** a key that is held does it again and again */
+  repeats?: boolean
   /** as KeyboardEvent.key; Mod is Ctrl, or Command on a Mac */
   keys: readonly string[]
   enabled: (s: Situation) => boolean
   perform: (s: Situation) => void
 }
 
+const zoomStep = 1.5
 const always = () => true
 const succeeded = (s: Situation) => s.selected?.state === "succeeded"
 const focus = (id: string) => document.getElementById(id)?.focus()
 
 export const run: Action = {
-  name: "run", label: "action.run", group: "group.edit", keys: ["Mod+Enter"],
+  name: "run", label: "action.run", group: "group.edit", scope: null, keys: ["Mod+Enter"], everywhere: true,
   enabled: (s) => s.ready && s.sources > 0 && s.prompt.trim() !== "" && !s.sending,
   perform: () => void commands.run(),
 }
 
 export const cancel: Action = {
-  name: "cancel", label: "action.cancel", group: "group.edit", keys: ["Shift+X"],
+  name: "cancel", label: "action.cancel", group: "group.edit", scope: null, keys: ["Shift+X"],
   enabled: (s) => s.stoppable !== null && s.stoppable.state !== "canceling",
   perform: (s) => { if (s.stoppable) void commands.cancel(s.stoppable.id) },
 }
 
 export const pick: Action = {
-  name: "pick", label: "action.pick", group: "group.edit", keys: ["O"],
+  name: "pick", label: "action.pick", group: "group.edit", scope: null, keys: ["O"],
   enabled: always, perform: commands.pickFiles,
 }
 
 export const prompt: Action = {
-  name: "prompt", label: "action.prompt", group: "group.edit", keys: ["P"],
+  name: "prompt", label: "action.prompt", group: "group.edit", scope: null, keys: ["P"],
   enabled: always, perform: () => focus("prompt"),
 }
 
 export const settings: Action = {
-  name: "settings", label: "action.settings", group: "group.edit", keys: [","],
+  name: "settings", label: "action.settings", group: "group.edit", scope: null, keys: [","],
   enabled: always, perform: () => useUi.setState((ui) => ({ settingsOpen: !ui.settingsOpen })),
 }
 
 export const newEdit: Action = {
-  name: "new", label: "action.new", group: "group.edit", keys: ["N"],
+  name: "new", label: "action.new", group: "group.edit", scope: null, keys: ["N"],
   enabled: (s) => s.selected !== null,
   perform: () => { useUi.setState({ selected: null, problem: null }); focus("prompt") },
 }
 
 export const download: Action = {
-  name: "download", label: "action.download", group: "group.result", keys: ["D"],
+  name: "download", label: "action.download", group: "group.result", scope: null, keys: ["D"],
   enabled: succeeded,
   perform: (s) => { if (s.selected?.result) save(s.selected) },
 }
 
 export const editResult: Action = {
-  name: "edit-result", label: "action.edit-result", group: "group.result", keys: ["E"],
+  name: "edit-result", label: "action.edit-result", group: "group.result", scope: null, keys: ["E"],
   enabled: succeeded,
   perform: (s) => { if (s.selected) void commands.editResult(s.selected).then(() => focus("prompt")) },
 }
 
 export const again: Action = {
-  name: "again", label: "action.again", group: "group.result", keys: ["R"],
+  name: "again", label: "action.again", group: "group.result", scope: null, keys: ["R"],
   enabled: (s) => s.selected !== null,
   perform: (s) => { if (s.selected) void commands.again(s.selected).then(() => focus("prompt")) },
 }
 
 export const retry: Action = {
-  name: "retry", label: "action.retry", group: "group.result", keys: ["Shift+R"],
+  name: "retry", label: "action.retry", group: "group.result", scope: null, keys: ["Shift+R"],
   enabled: (s) => s.selected?.state === "failed" || s.selected?.state === "canceled",
   perform: (s) => { if (s.selected) void commands.retry(s.selected.id) },
 }
 
 export const older: Action = {
-  name: "older", label: "action.older", group: "group.view", keys: ["]"],
+  name: "older", label: "action.older", group: "group.view", scope: null, keys: ["]"],
   enabled: always, perform: () => step(1),
 }
 
 export const newer: Action = {
-  name: "newer", label: "action.newer", group: "group.view", keys: ["["],
+  name: "newer", label: "action.newer", group: "group.view", scope: null, keys: ["["],
   enabled: always, perform: () => step(-1),
 }
 
+export const compare: Action = {
+  name: "compare", label: "action.compare", group: "group.view", scope: null, keys: ["M"],
+  enabled: succeeded,
+  perform: () => useUi.setState((ui) => ({ compare: compareModes[(compareModes.indexOf(ui.compare) + 1) % compareModes.length] ?? "slider" })),
+}
+
+export const zoomFit: Action = {
+  name: "zoom-fit", label: "action.zoom-fit", group: "group.view", scope: null, keys: ["0"],
+  enabled: always, perform: () => viewBook.fit(),
+}
+
+export const zoomActual: Action = {
+  name: "zoom-actual", label: "action.zoom-actual", group: "group.view", scope: null, keys: ["1"],
+  enabled: always, perform: () => viewBook.actual(),
+}
+
+export const zoomIn: Action = {
+  name: "zoom-in", label: "action.zoom-in", group: "group.view", scope: null, keys: ["+", "="],
+  enabled: always, perform: () => viewBook.zoomBy(zoomStep),
+}
+
+export const zoomOut: Action = {
+  name: "zoom-out", label: "action.zoom-out", group: "group.view", scope: null, keys: ["-"],
+  enabled: always, perform: () => viewBook.zoomBy(1 / zoomStep),
+}
+
 export const search: Action = {
-  name: "search", label: "action.search", group: "group.view", keys: ["/"],
+  name: "search", label: "action.search", group: "group.view", scope: null, keys: ["/"],
   enabled: always, perform: () => focus("history-search"),
 }
 
 export const theme: Action = {
-  name: "theme", label: "action.theme", group: "group.view", keys: ["T"],
+  name: "theme", label: "action.theme", group: "group.view", scope: null, keys: ["T"],
   enabled: always, perform: () => useUi.setState((ui) => ({ theme: isDark(ui.theme) ? "light" : "dark" })),
 }
 
 export const system: Action = {
-  name: "system", label: "action.system", group: "group.view", keys: ["I"],
+  name: "system", label: "action.system", group: "group.view", scope: null, keys: ["I"],
   enabled: always, perform: () => useUi.setState({ panel: "system" }),
 }
 
 export const help: Action = {
-  name: "help", label: "action.help", group: "group.view", keys: ["?"],
+  name: "help", label: "action.help", group: "group.view", scope: null, keys: ["?"],
   enabled: always, perform: () => useUi.setState({ panel: "help" }),
 }
 
+/** mask opens the editor of the first photo's mask. */
+export const mask: Action = {
+  name: "mask", label: "action.mask", group: "group.edit", scope: null, keys: ["B"],
+  enabled: (s) => s.sources > 0 && s.selected === null && s.editor === null,
+  perform: () => useUi.setState({ editor: "mask", problem: null }),
+}
+
+const inMask = (s: Situation) => s.editor === "mask"
+const tool = (name: MaskTool, label: PlainKey, key: string): Action => ({
+  name: `mask-${name}`, label, group: "group.mask", scope: "mask", keys: [key], enabled: inMask,
+  perform: () => useMask.setState({ tool: name }),
+})
+
+export const maskBrush = tool("brush", "mask.brush.tool", "B")
+export const maskEraser = tool("eraser", "mask.eraser", "X")
+export const maskRectangle = tool("rectangle", "mask.rectangle", "R")
+export const maskLasso = tool("lasso", "mask.lasso", "L")
+
+export const brushSmaller: Action = {
+  name: "mask-smaller", label: "mask.smaller", group: "group.mask", scope: "mask", keys: ["["], repeats: true,
+  enabled: inMask, perform: () => stepBrush(-1),
+}
+
+export const brushBigger: Action = {
+  name: "mask-bigger", label: "mask.bigger", group: "group.mask", scope: "mask", keys: ["]"], repeats: true,
+  enabled: inMask, perform: () => stepBrush(1),
+}
+
+export const maskInvert: Action = {
+  name: "mask-invert", label: "mask.invert", group: "group.mask", scope: "mask", keys: ["I"],
+  enabled: inMask, perform: () => draw({ kind: "invert" }),
+}
+
+export const maskUndo: Action = {
+  name: "mask-undo", label: "mask.undo", group: "group.mask", scope: "mask", keys: ["Mod+Z"], repeats: true,
+  enabled: inMask, perform: undoMask,
+}
+
+export const maskRedo: Action = {
+  name: "mask-redo", label: "mask.redo", group: "group.mask", scope: "mask", keys: ["Mod+Shift+Z", "Mod+Y"], repeats: true,
+  enabled: inMask, perform: redoMask,
+}
+
+export const maskDone: Action = {
+  name: "mask-done", label: "mask.done", group: "group.mask", scope: "mask", keys: ["Enter"],
+  enabled: inMask, perform: () => void commands.finishEditor(),
+}
+
+export const maskCancel: Action = {
+  name: "mask-cancel", label: "mask.cancel", group: "group.mask", scope: "mask", keys: ["Escape"],
+  enabled: inMask, perform: () => useUi.setState({ editor: null }),
+}
+
+/** crop opens the editor of the first photo's frame. */
+export const crop: Action = {
+  name: "crop", label: "action.crop", group: "group.edit", scope: null, keys: ["C"],
+  enabled: mask.enabled,
+  perform: () => useUi.setState({ editor: "crop", problem: null }),
+}
+
+const inCrop = (s: Situation) => s.editor === "crop"
+
+export const cropLeft: Action = {
+  name: "crop-left", label: "crop.left", group: "group.crop", scope: "crop", keys: ["L"],
+  enabled: inCrop, perform: () => turnPhoto(-1),
+}
+
+export const cropRight: Action = {
+  name: "crop-right", label: "crop.right", group: "group.crop", scope: "crop", keys: ["R"],
+  enabled: inCrop, perform: () => turnPhoto(1),
+}
+
+export const cropMirror: Action = {
+  name: "crop-mirror", label: "crop.mirror", group: "group.crop", scope: "crop", keys: ["M"],
+  enabled: inCrop, perform: mirrorPhoto,
+}
+
+export const cropDone: Action = {
+  name: "crop-done", label: "crop.done", group: "group.crop", scope: "crop", keys: ["Enter"],
+  enabled: inCrop, perform: () => void commands.finishEditor(),
+}
+
+export const cropCancel: Action = {
+  name: "crop-cancel", label: "mask.cancel", group: "group.crop", scope: "crop", keys: ["Escape"],
+  enabled: inCrop, perform: () => useUi.setState({ editor: null }),
+}
+
 export const actions: readonly Action[] = [
-  run, cancel, pick, prompt, settings, newEdit, download, editResult, again, retry, older, newer, search, theme, system, help,
+  run, cancel, pick, prompt, settings, newEdit, download, editResult, again, retry, older, newer, compare, zoomFit, zoomActual,
+  zoomIn, zoomOut, search, theme, system, help, mask, maskBrush, maskEraser, maskRectangle, maskLasso, brushSmaller, brushBigger,
+  maskInvert, maskUndo, maskRedo, maskDone, maskCancel, crop, cropLeft, cropRight, cropMirror, cropDone, cropCancel,
 ]
 
 export function situation(): Situation {
@@ -129,7 +256,7 @@ export function situation(): Situation {
   const jobs = board ? Object.values(board.jobs) : []
   return situationOf({
     ready: board !== null, sources: ui.sources.length, prompt: ui.prompt, sending: ui.sending,
-    selected: readJob(ui.selected), jobs,
+    editor: ui.editor, selected: readJob(ui.selected), jobs,
   })
 }
 

@@ -4,13 +4,14 @@ import { situationOf, type Situation } from "./registry"
 
 export function useSituation(): Situation {
   const jobs = useBoard((board) => board.jobs)
-  const { sources, prompt, sending, selected } = useUi()
+  const { sources, prompt, sending, selected, editor } = useUi()
   const { job } = useJob(selected)
   return situationOf({
     ready: jobs !== null,
     sources: sources.length,
     prompt,
     sending,
+    editor,
     selected: job,
     jobs: jobs ? Object.values(jobs) : [],
   })

@@ -1,4 +1,4 @@
-import { getGetImageUrl, type Job } from "../api/gen/qie"
+import { getGetImageUrl, getGetMaskUrl, type Job } from "../api/gen/qie"
 
 /** The server counts a job's sources from 1. */
 const first = 1
@@ -8,3 +8,6 @@ export const sourceUrl = (job: Job, i: number): string => getGetImageUrl(job.id,
 
 /** resultUrl changes when the picture does, so that a retried job never shows an old one. */
 export const resultUrl = (job: Job): string | null => (job.result ? `${job.result.url}?v=${job.result.sha256.slice(0, 8)}` : null)
+
+/** maskUrl of a job that has one. */
+export const maskUrl = (job: Job): string | null => (job.mask ? getGetMaskUrl(job.id) : null)

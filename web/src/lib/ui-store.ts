@@ -1,11 +1,30 @@
 import { create } from "zustand"
 import type { Sentence } from "./errors"
+import type { MaskDraft } from "./mask"
+import type { Shape } from "./shape"
 import { defaults, type Settings } from "./recipe"
 
-/** One photo of the edit that is being written. The address is an object URL that the store frees. */
-export type Source = { id: number; file: File; url: string }
+/** What of a photo may change, as the file that is sent. draft is how it was drawn, where that happened here. */
+export type SourceMask = { file: File; url: string; draft: MaskDraft | null }
+
+/** One photo of the edit that is being written. The addresses are object URLs that the store frees. */
+export type Source = {
+  id: number
+  file: File
+  url: string
+  mask: SourceMask | null
+  /** the photo as it came, and how it was turned and framed; null when it is as it came */
+  from: { file: File; shape: Shape } | null
+}
+
+/** What the stage is used for beside looking. */
+export type Editor = "mask" | "crop" | null
 
 export type Theme = "system" | "light" | "dark"
+/** Ways to look at before and after. */
+export const compareModes = ["slider", "side", "difference"] as const
+export type CompareMode = (typeof compareModes)[number]
+
 export type Panel = "help" | "system" | null
 
 type Ui = {
@@ -15,12 +34,16 @@ type Ui = {
   settingsOpen: boolean
   /** job on the stage; null shows the photo that is being prepared */
   selected: string | null
+  editor: Editor
   sending: boolean
   problem: Sentence | null
   panel: Panel
   theme: Theme
   singleKeys: boolean
   search: string
+  compare: CompareMode
+  /** the original is shown as long as it is held */
+  peek: boolean
 }
 
 const stored = (area: Storage, key: string): string | null => {
@@ -41,6 +64,7 @@ const store = (area: Storage, key: string, value: string | null): void => {
 }
 
 const theme = stored(localStorage, "qie.theme")
+const compare = stored(localStorage, "qie.compare")
 
 export const useUi = create<Ui>(() => ({
   sources: [],
@@ -48,21 +72,27 @@ export const useUi = create<Ui>(() => ({
   settings: defaults,
   settingsOpen: false,
   selected: stored(sessionStorage, "qie.selected"),
+  editor: null,
   sending: false,
   problem: null,
   panel: null,
   theme: theme === "light" || theme === "dark" ? theme : "system",
   singleKeys: stored(localStorage, "qie.single-keys") !== "off",
   search: "",
+  compare: compareModes.find((mode) => mode === compare) ?? "slider",
+  peek: false,
 }))
 
 useUi.subscribe((now, before) => {
+  // What is edited is the first photo: when another is looked at, the editor is over. What was drawn stays drawn.
+  if (now.editor && (now.selected !== null || now.sources[0]?.id !== before.sources[0]?.id)) useUi.setState({ editor: null })
   if (now.selected !== before.selected) store(sessionStorage, "qie.selected", now.selected)
   if (now.prompt !== before.prompt) store(sessionStorage, "qie.prompt", now.prompt || null)
   if (now.theme !== before.theme) {
     store(localStorage, "qie.theme", now.theme === "system" ? null : now.theme)
     showTheme(now.theme)
   }
+  if (now.compare !== before.compare) store(localStorage, "qie.compare", now.compare)
   if (now.singleKeys !== before.singleKeys) store(localStorage, "qie.single-keys", now.singleKeys ? null : "off")
 })
 
@@ -78,19 +108,46 @@ export function isDark(choice: Theme): boolean {
 
 let nextId = 1
 
+function free({ url, mask }: Source): void {
+  URL.revokeObjectURL(url)
+  if (mask) URL.revokeObjectURL(mask.url)
+}
+
+/** setPhoto gives a slot another picture and its mask. */
+export function setPhoto(id: number, file: File, from: Source["from"], mask: SourceMask | null): void {
+  useUi.setState((ui) => ({
+    sources: ui.sources.map((source) => {
+      if (source.id !== id) return source
+      free(source)
+      return { id, file, from, mask, url: URL.createObjectURL(file) }
+    }),
+  }))
+}
+
+/** setMask puts a mask to a photo in place of the one before. */
+export function setMask(id: number, mask: SourceMask | null): void {
+  useUi.setState((ui) => ({
+    sources: ui.sources.map((source) => {
+      if (source.id !== id) return source
+      if (source.mask) URL.revokeObjectURL(source.mask.url)
+      return { ...source, mask }
+    }),
+  }))
+}
+
 /** addSources fills the free slots; when all are taken, the last one is replaced. */
 export function addSources(files: readonly File[], slots: number): void {
   useUi.setState((ui) => {
-    const added = files.slice(0, slots).map((file) => ({ id: nextId++, file, url: URL.createObjectURL(file) }))
+    const added = files.slice(0, slots).map((file) => ({ id: nextId++, file, url: URL.createObjectURL(file), mask: null, from: null }))
     const kept = ui.sources.slice(0, Math.max(0, slots - added.length))
-    for (const gone of ui.sources.slice(kept.length)) URL.revokeObjectURL(gone.url)
+    for (const gone of ui.sources.slice(kept.length)) free(gone)
     return { sources: [...kept, ...added], selected: null, problem: null }
   })
 }
 
 export function setSources(files: readonly File[], slots: number): void {
   useUi.setState((ui) => {
-    for (const gone of ui.sources) URL.revokeObjectURL(gone.url)
+    for (const gone of ui.sources) free(gone)
     return { sources: [] }
   })
   addSources(files, slots)
@@ -98,7 +155,7 @@ export function setSources(files: readonly File[], slots: number): void {
 
 export function removeSource(id: number): void {
   useUi.setState((ui) => {
-    for (const gone of ui.sources.filter((s) => s.id === id)) URL.revokeObjectURL(gone.url)
+    for (const gone of ui.sources.filter((s) => s.id === id)) free(gone)
     return { sources: ui.sources.filter((s) => s.id !== id) }
   })
 }

@@ -36,10 +36,10 @@ export function IconButton({ label, icon, className = "", ...rest }: ButtonProps
   )
 }
 
-type ActionProps = { action: Action; look?: Look; icon?: IconName; className?: string; iconOnly?: boolean; testId?: string }
+type ActionProps = { action: Action; look?: Look; icon?: IconName; className?: string; iconOnly?: boolean; testId?: string; pressed?: boolean; busy?: boolean }
 
 /** ActionButton draws an action of the registry: label, key and whether it is possible now come from there. */
-export function ActionButton({ action, look, icon, className, iconOnly = false, testId }: ActionProps) {
+export function ActionButton({ action, look, icon, className, iconOnly = false, testId, pressed, busy = false }: ActionProps) {
   const now = useSituation()
   const label = t(action.label)
   const key = action.keys[0]
@@ -47,7 +47,9 @@ export function ActionButton({ action, look, icon, className, iconOnly = false, 
     "data-testid": testId,
     "aria-keyshortcuts": ariaKeys(action.keys),
     title: key ? `${label} (${shown(key)})` : label,
-    disabled: !action.enabled(now),
+    "aria-pressed": pressed,
+    "aria-busy": busy || undefined,
+    disabled: busy || !action.enabled(now),
     onClick: () => action.perform(now),
     ...(look ? { look } : {}),
     ...(className ? { className } : {}),

@@ -209,6 +209,13 @@ export interface Image {
  */
 export type JobTimings = {[key: string]: number};
 
+export interface Mask {
+  /** of the untouched upload, lower-case hex */
+  sha256: string;
+  /** part of the pixels that may change, more than 0 and at most 1 */
+  share: number;
+}
+
 export interface Notice {
   code: string;
   /** the one next action, where there is one */
@@ -259,6 +266,8 @@ export interface Result {
   /** seed that was used; give it back for the same picture */
   seed: number;
   sha256: string;
+  /** part of the pixels that are bit-equal to image 1, 0 to 1; only with a mask */
+  untouched?: number;
   url: string;
   width: number;
 }
@@ -274,6 +283,8 @@ export interface Job {
   id: string;
   /** sources in the order of the request, upright and in sRGB */
   images: Image[];
+  /** what of image 1 may change; at /api/v1/jobs/{id}/mask */
+  mask?: Mask;
   /** what a person should know about this job, oldest first */
   notices: Notice[];
   /**
@@ -636,6 +647,7 @@ export type SubmitJobBody = {
      * @maxItems 3
      */
   image: (Blob | File)[];
+  /** What of image 1 may change, as large as the photo is seen: white may change, black stays bit for bit, grey mixes. A picture with transparent parts is read the other way round: clear may change. */
   mask?: Blob | File;
   recipe: Recipe;
 };
@@ -935,6 +947,30 @@ export const getImage = async (id: string,
     n: number, options?: Parameters<typeof request>[1]): Promise<Blob> => {
 
   return request<Blob>(getGetImageUrl(id,n),
+  {
+    ...options,
+    method: 'GET'
+
+
+  }
+);}
+
+
+
+export const getGetMaskUrl = (id: string,) => {
+
+
+
+
+  return `/api/v1/jobs/${id}/mask`
+}
+
+/**
+ * @summary What of image 1 may change: grey, white may change
+ */
+export const getMask = async (id: string, options?: Parameters<typeof request>[1]): Promise<Blob> => {
+
+  return request<Blob>(getGetMaskUrl(id),
   {
     ...options,
     method: 'GET'

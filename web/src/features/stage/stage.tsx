@@ -1,26 +1,32 @@
-import { useEffect, type CSSProperties, type ReactNode } from "react"
+import { Suspense, useEffect, useState, type ComponentType, type ReactNode } from "react"
 import type { Job } from "../../api/gen/qie"
-import { again, download, editResult, newEdit, retry } from "../../actions/registry"
-import { resultUrl, sourceUrl } from "../../lib/addresses"
+import { again, crop, download, editResult, mask, newEdit, retry } from "../../actions/registry"
+import { maskUrl, resultUrl, sourceUrl } from "../../lib/addresses"
 import { sentence } from "../../lib/errors"
 import { duration } from "../../lib/format"
 import { t } from "../../lib/i18n"
-import { useUi } from "../../lib/ui-store"
+import { setMask, useUi, type Editor, type Source } from "../../lib/ui-store"
 import { useJob } from "../../live/board"
 import { hasEnded } from "../../live/progress"
 import { useStatus } from "../../live/status"
-import { ActionButton } from "../../ui/button"
+import { ActionButton, Button } from "../../ui/button"
+import { MaskShade } from "../../ui/mask-shade"
 import { Picture } from "../../ui/picture"
 import { ProblemCard } from "../../ui/problem-card"
 import { Welcome } from "../welcome/welcome"
 import { Compare } from "./compare"
 import { Notices } from "./notices"
+import { Pane } from "../../ui/pane"
 import { Photo } from "./photo"
 import { Preview } from "./preview"
 import { ProgressLine } from "./progress-line"
+import { StageBar } from "../../ui/stage-bar"
+
+type Editors = Record<NonNullable<Editor>, ComponentType<{ source: Source }>>
 
 /** The one place where a picture is looked at: the photo, the edit as it happens, the result. */
-export function Stage() {
+export function Stage({ editors }: { editors: Editors }) {
+  const editor = useUi((ui) => ui.editor)
   const selected = useUi((ui) => ui.selected)
   const source = useUi((ui) => ui.sources[0])
   const { job, gone } = useJob(selected)
@@ -35,40 +41,68 @@ export function Stage() {
     <section aria-label={t("app.stage")} data-testid="drop"
       className={`flex shrink-0 flex-col bg-stage lg:h-auto lg:min-h-0 lg:flex-1 lg:shrink ${welcome ? "min-h-[60dvh]" : "h-[60dvh]"}`}>
       {job && <JobStage job={job} />}
-      {!job && source && <Frame><Photo key={source.id} url={source.url} name={source.file.name} /></Frame>}
+      {!job && source && (editor ? <Edited source={source} Editor={editors[editor]} /> : <Prepared source={source} />)}
       {welcome && <Welcome />}
     </section>
   )
 }
 
+function Edited({ source, Editor }: { source: Source; Editor: ComponentType<{ source: Source }> }) {
+  return <Suspense fallback={<div className="flex-1" />}><Editor key={source.id} source={source} /></Suspense>
+}
+
+/** The photo before its edit, with what may change of it. */
+function Prepared({ source }: { source: Source }) {
+  return (
+    <>
+      <StageBar>
+        <div className="flex items-center">
+          <ActionButton action={crop} look="quiet" icon="crop" className="!h-7 !px-2 !text-xs" />
+          <ActionButton action={mask} look="quiet" icon="brush" className="!h-7 !px-2 !text-xs" />
+          {source.mask && <Button look="quiet" icon="close" className="!h-7 !px-2 !text-xs" onClick={() => setMask(source.id, null)}>{t("mask.remove")}</Button>}
+        </div>
+      </StageBar>
+      <Frame><Photo key={source.url} url={source.url} name={source.file.name} mask={source.mask?.url ?? null} /></Frame>
+    </>
+  )
+}
+
 function Frame({ children }: { children: ReactNode }) {
-  return <div className="min-h-0 flex-1 p-4"><div className="grid size-full place-items-center [container-type:size]">{children}</div></div>
+  return <div className="min-h-0 flex-1 px-4 py-2">{children}</div>
 }
 
 function JobStage({ job }: { job: Job }) {
   const image = job.images[0]
   const size = job.result ?? image
-  const ratio = { "--ratio": size ? size.width / size.height : 1 } as CSSProperties
   const name = image?.name ?? t("stage.photo")
   const before = sourceUrl(job, 0)
   const after = resultUrl(job)
+  const mode = useUi((ui) => ui.compare)
+  const allowed = maskUrl(job)
+  const [shown, setShown] = useState(false)
+  const shade = allowed && (shown || !after) ? <MaskShade url={allowed} /> : null
   return (
     <>
-      <div className="min-h-0 flex-1 p-4">
-        <div className="grid size-full place-items-center [container-type:size]">
-          <div className="fit relative overflow-hidden rounded-md bg-sunken shadow-lg" style={ratio}>
-            {after ? (
-              <Compare key={after} before={before} after={after}
-                beforeAlt={t("stage.source", { name })} afterAlt={t("stage.result", { prompt: job.recipe.prompt })} />
-            ) : (
-              <>
-                <Picture src={before} alt={t("stage.source", { name })} className="size-full object-contain" />
-                {!hasEnded(job) && <Preview key={job.id} job={job.id} attempt={job.attempt} />}
-              </>
-            )}
-          </div>
-        </div>
-      </div>
+      <StageBar comparing={after !== null}>
+        {allowed && after && (
+          <Button look="quiet" icon="brush" aria-pressed={shown} title={t("mask.shown.title")} onClick={() => setShown(!shown)}
+            className={`!h-7 !px-2 !text-xs ${shown ? "!bg-accent-soft !text-ink" : ""}`}>{t("mask.shown")}</Button>
+        )}
+      </StageBar>
+      <Frame>
+        {size && (after ? (
+          <Compare key={after} before={before} after={after} size={size} mode={mode} over={shade}
+            beforeAlt={t("stage.source", { name })} afterAlt={t("stage.result", { prompt: job.recipe.prompt })} />
+        ) : (
+          <Pane size={size}>
+            <div className="layer">
+              <Picture src={before} alt={t("stage.source", { name })} className="bg-sunken" />
+              {shade}
+              {!hasEnded(job) && <Preview key={job.id} job={job.id} attempt={job.attempt} />}
+            </div>
+          </Pane>
+        ))}
+      </Frame>
       <div className="shrink-0 space-y-2 px-4 pb-3">
         <Notices job={job} />
         <Foot job={job} />
@@ -100,6 +134,7 @@ function Foot({ job }: { job: Job }) {
   const facts = [
     t("result.facts", { width: job.result.width, height: job.result.height }),
     job.steps > 0 && t("result.steps", { n: job.steps }),
+    job.mask && job.result.untouched && t("result.untouched", { percent: Math.floor(job.result.untouched * 1000) / 10 }),
     t("result.seed", { seed: job.result.seed }),
     took > 0 && t("result.took", { time: duration(took) }),
   ]

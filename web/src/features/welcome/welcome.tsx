@@ -5,7 +5,7 @@ import { t } from "../../lib/i18n"
 import { samples, type Sample } from "../../lib/samples"
 import { ActionButton, Button } from "../../ui/button"
 import { Icon } from "../../ui/icons"
-import { Compare } from "../stage/compare"
+import { SampleCompare } from "../stage/compare"
 
 /** The first screen: what qie does, shown on a sample, and where the own photo goes. It needs no worker. */
 export function Welcome() {
@@ -31,6 +31,7 @@ export function Welcome() {
 }
 
 /** All samples have the size of the first, so that nothing moves when another is chosen. */
+const sampleSize = { width: 768, height: 512 }
 const ratio = { "--ratio": 3 / 2 } as CSSProperties
 
 function Shown({ sample, onChoose }: { sample: Sample; onChoose: (i: number) => void }) {
@@ -38,7 +39,7 @@ function Shown({ sample, onChoose }: { sample: Sample; onChoose: (i: number) => 
     <figure className="flex min-w-0 flex-col gap-3 lg:min-h-72 lg:flex-1">
       <div className="grid aspect-3/2 w-full place-items-center [container-type:size] lg:aspect-auto lg:min-h-0 lg:flex-1">
         <div className="fit relative max-w-3xl overflow-hidden rounded-md bg-sunken shadow-lg" style={ratio}>
-          <Compare key={sample.name} before={sample.before} after={sample.after}
+          <SampleCompare key={sample.name} size={sampleSize} before={sample.before} after={sample.after}
             beforeAlt={t("sample.before", { what: sample.alt })} afterAlt={t("sample.after", { what: sample.alt, prompt: sample.prompt })} />
         </div>
       </div>
