@@ -110,6 +110,20 @@ func (s *server) preview(c *gin.Context) {
 	s.serve(c, f, "", "preview.png")
 }
 
+func (s *server) thumb(c *gin.Context) {
+	id, err := jobID(c)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	f, name, err := s.sup.OpenThumb(c.Request.Context(), id)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	s.serve(c, f, "", name)
+}
+
 func (s *server) image(c *gin.Context) {
 	id, err := jobID(c)
 	n, numErr := strconv.Atoi(c.Param("n"))

@@ -54,6 +54,7 @@ func describeRaw(doc *huma.OpenAPI) {
 			Schema: &huma.Schema{Type: huma.TypeObject, Required: []string{"image", "recipe"}, Properties: map[string]*huma.Schema{
 				"image":  {Type: huma.TypeArray, Items: binary, MinItems: new(1), MaxItems: new(3), Description: "JPEG, PNG, WebP or BMP, at most 100 MB each"},
 				"mask":   binary,
+				"parent": {Type: huma.TypeString, Description: "id of the job whose result is edited; absent: the newest job whose result the first image is, if there is one"},
 				"recipe": ref(reflect.TypeFor[job.Recipe](), "Recipe"),
 			}},
 			Encoding: map[string]*huma.Encoding{"recipe": {ContentType: "application/json"}},
@@ -64,6 +65,7 @@ func describeRaw(doc *huma.OpenAPI) {
 	for _, r := range []struct{ path, id, summary string }{
 		{"/api/v1/jobs/{id}/result", "getResult", "The finished picture"},
 		{"/api/v1/jobs/{id}/preview", "getPreview", "The newest preview"},
+		{"/api/v1/jobs/{id}/thumb", "getThumb", "A small picture of the result, or of the first source"},
 		{"/api/v1/jobs/{id}/images/{n}", "getImage", "A source, upright, from 1"},
 	} {
 		op := &huma.Operation{Method: http.MethodGet, Path: r.path, OperationID: r.id, Summary: r.summary,
