@@ -116,7 +116,7 @@ func (s *server) thumb(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
-	f, name, err := s.sup.OpenThumb(c.Request.Context(), id)
+	f, name, err := s.sup.OpenThumb(c.Request.Context(), id, c.Query("of") == "source")
 	if err != nil {
 		s.fail(c, err)
 		return

@@ -70,6 +70,10 @@ func describeRaw(doc *huma.OpenAPI) {
 	} {
 		op := &huma.Operation{Method: http.MethodGet, Path: r.path, OperationID: r.id, Summary: r.summary,
 			Parameters: []*huma.Param{param("id", "path", "string")}, Responses: pictures()}
+		if r.id == "getThumb" {
+			op.Parameters = append(op.Parameters, param("of", "query", "string"))
+			op.Parameters[1].Description = "source: of the first source, also when there is a result"
+		}
 		if r.id == "getImage" {
 			op.Parameters = append(op.Parameters, param("n", "path", "integer"))
 		}

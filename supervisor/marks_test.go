@@ -162,7 +162,7 @@ func TestThumb_IsSmallAndOfTheResult(t *testing.T) {
 	names := map[string]bool{}
 	look := func() {
 		for range 2 {
-			f, name, err := s.OpenThumb(t.Context(), id)
+			f, name, err := s.OpenThumb(t.Context(), id, false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -180,10 +180,15 @@ func TestThumb_IsSmallAndOfTheResult(t *testing.T) {
 	}
 	st.WaitEnd(t, s, id)
 	look()
+	if f, name, err := s.OpenThumb(t.Context(), id, true); err != nil || name != store.ThumbFile(0) {
+		t.Errorf("of the source: %q, %v", name, err)
+	} else {
+		_ = f.Close()
+	}
 	if len(names) != 2 {
 		t.Errorf("the thumbnails are %v", names)
 	}
-	if _, _, err := s.OpenThumb(t.Context(), job.NewID()); err == nil || job.AsError(err).Code != job.CodeNotFound {
+	if _, _, err := s.OpenThumb(t.Context(), job.NewID(), false); err == nil || job.AsError(err).Code != job.CodeNotFound {
 		t.Errorf("of a job that is not there: %v", err)
 	}
 }

@@ -10,15 +10,15 @@ import (
 	"qie/supervisor/store"
 )
 
-// OpenThumb opens a small picture of a job: of its result, or of its first source while it has none. It is made when it
-// is asked for the first time. The name changes when the picture does.
-func (s *Supervisor) OpenThumb(ctx context.Context, id job.ID) (f *os.File, name string, err error) {
+// OpenThumb opens a small picture of a job: of its result, or of its first source when that is asked for or there is no
+// result. It is made when it is asked for the first time. The name changes when the picture does.
+func (s *Supervisor) OpenThumb(ctx context.Context, id job.ID, source bool) (f *os.File, name string, err error) {
 	j, err := s.Job(ctx, id)
 	if err != nil {
 		return nil, "", err
 	}
 	thumb, of := store.ThumbFile(0), store.InputFile(1)
-	if j.Result != nil {
+	if j.Result != nil && !source {
 		thumb, of = store.ThumbFile(1), store.ResultFile
 	}
 	f, err = s.store.OpenFile(id, thumb)

@@ -45,7 +45,8 @@ function pressed(e: KeyboardEvent): void {
   const action = find(key)
   const { singleKeys, panel } = useUi.getState()
   if (!action || panel !== null) return
-  if (isSingle(key) && (!singleKeys || writes(e.target))) return
+  if (isSingle(key) && !singleKeys) return
+  if ((isSingle(key) || action.writes) && writes(e.target)) return
   const now = situation()
   if (!action.enabled(now)) return
   e.preventDefault()

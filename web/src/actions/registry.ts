@@ -1,9 +1,11 @@
 import type { Job } from "../api/gen/qie"
+import { baseOf } from "../lib/base"
 import { fileName } from "../lib/format"
 import type { PlainKey } from "../lib/i18n"
 import { isDark, useUi } from "../lib/ui-store"
-import { keepJob, readBoard, readHistory, readJob } from "../live/board"
+import { readBoard, readHistory, readJob } from "../live/board"
 import { hasEnded, isActive } from "../live/progress"
+import { askToNotify, canNotify } from "../live/title"
 import * as commands from "./commands"
 
 /** What an action may look at. Buttons, keys and the help page all ask with the same eyes. */
@@ -13,6 +15,8 @@ export type Situation = {
   prompt: string
   sending: boolean
   selected: Job | null
+  /** the photo of a tree is on the stage, behind an undo */
+  atPhoto: boolean
   /** the job that cancel means: the one on the stage, else the one that runs */
   stoppable: Job | null
 }
@@ -21,7 +25,9 @@ export type Situation = {
 export type Action = {
   name: string
   label: PlainKey
-  group: "group.edit" | "group.result" | "group.view"
+  group: "group.edit" | "group.result" | "group.tree" | "group.view"
+  /** the keys mean something else where one writes, such as undo */
+  writes?: true
   /** as KeyboardEvent.key; Mod is Ctrl, or Command on a Mac */
   keys: readonly string[]
   enabled: (s: Situation) => boolean
@@ -44,6 +50,11 @@ export const cancel: Action = {
   perform: (s) => { if (s.stoppable) void commands.cancel(s.stoppable.id) },
 }
 
+export const runNext: Action = {
+  name: "run-next", label: "action.run-next", group: "group.edit", keys: ["Mod+Shift+Enter"],
+  enabled: (s) => run.enabled(s), perform: () => void commands.run(true),
+}
+
 export const pick: Action = {
   name: "pick", label: "action.pick", group: "group.edit", keys: ["O"],
   enabled: always, perform: commands.pickFiles,
@@ -52,6 +63,21 @@ export const pick: Action = {
 export const prompt: Action = {
   name: "prompt", label: "action.prompt", group: "group.edit", keys: ["P"],
   enabled: always, perform: () => focus("prompt"),
+}
+
+export const promptBefore: Action = {
+  name: "prompt-before", label: "action.prompt-before", group: "group.edit", keys: ["Alt+ArrowUp"],
+  enabled: always, perform: () => commands.promptStep(1),
+}
+
+export const promptAfter: Action = {
+  name: "prompt-after", label: "action.prompt-after", group: "group.edit", keys: ["Alt+ArrowDown"],
+  enabled: always, perform: () => commands.promptStep(-1),
+}
+
+export const lockSeed: Action = {
+  name: "lock-seed", label: "action.lock-seed", group: "group.edit", keys: ["S"],
+  enabled: always, perform: commands.lockSeed,
 }
 
 export const settings: Action = {
@@ -89,6 +115,47 @@ export const retry: Action = {
   perform: (s) => { if (s.selected) void commands.retry(s.selected.id) },
 }
 
+const ended = (s: Situation) => s.selected !== null && hasEnded(s.selected)
+
+export const undo: Action = {
+  name: "undo", label: "action.undo", group: "group.tree", keys: ["Mod+Z"], writes: true,
+  enabled: (s) => s.selected !== null, perform: () => void commands.undo(),
+}
+
+export const redo: Action = {
+  name: "redo", label: "action.redo", group: "group.tree", keys: ["Mod+Shift+Z", "Mod+Y"], writes: true,
+  enabled: (s) => s.selected !== null || s.atPhoto, perform: commands.redo,
+}
+
+export const star: Action = {
+  name: "star", label: "action.star", group: "group.tree", keys: ["."],
+  enabled: (s) => s.selected !== null,
+  perform: (s) => { if (s.selected) void commands.star(s.selected) },
+}
+
+export const moreLike: Action = {
+  name: "more-like", label: "action.more-like", group: "group.tree", keys: ["V"],
+  enabled: ended,
+  perform: (s) => { if (s.selected) void commands.duplicate(s.selected, true) },
+}
+
+export const duplicate: Action = {
+  name: "duplicate", label: "action.duplicate", group: "group.tree", keys: ["Shift+V"],
+  enabled: (s) => s.selected !== null,
+  perform: (s) => { if (s.selected) void commands.duplicate(s.selected, false) },
+}
+
+export const discard: Action = {
+  name: "discard", label: "action.discard", group: "group.tree", keys: ["Delete", "Backspace"],
+  enabled: ended,
+  perform: (s) => { if (s.selected) void commands.discard([s.selected]) },
+}
+
+export const tree: Action = {
+  name: "tree", label: "action.tree", group: "group.view", keys: ["G"],
+  enabled: always, perform: () => useUi.setState((ui) => ({ aside: ui.aside === "tree" ? "gallery" : "tree" })),
+}
+
 export const older: Action = {
   name: "older", label: "action.older", group: "group.view", keys: ["]"],
   enabled: always, perform: () => step(1),
@@ -109,6 +176,11 @@ export const theme: Action = {
   enabled: always, perform: () => useUi.setState((ui) => ({ theme: isDark(ui.theme) ? "light" : "dark" })),
 }
 
+export const notify: Action = {
+  name: "notify", label: "action.notify", group: "group.view", keys: [],
+  enabled: canNotify, perform: () => void askToNotify(),
+}
+
 export const system: Action = {
   name: "system", label: "action.system", group: "group.view", keys: ["I"],
   enabled: always, perform: () => useUi.setState({ panel: "system" }),
@@ -120,7 +192,8 @@ export const help: Action = {
 }
 
 export const actions: readonly Action[] = [
-  run, cancel, pick, prompt, settings, newEdit, download, editResult, again, retry, older, newer, search, theme, system, help,
+  run, runNext, cancel, pick, prompt, promptBefore, promptAfter, lockSeed, settings, newEdit, download, editResult, again, retry,
+  undo, redo, star, moreLike, duplicate, discard, tree, older, newer, search, theme, notify, system, help,
 ]
 
 export function situation(): Situation {
@@ -128,9 +201,14 @@ export function situation(): Situation {
   const ui = useUi.getState()
   const jobs = board ? Object.values(board.jobs) : []
   return situationOf({
-    ready: board !== null, sources: ui.sources.length, prompt: ui.prompt, sending: ui.sending,
-    selected: readJob(ui.selected), jobs,
+    ready: board !== null, ...given(ui, readJob(ui.selected)), prompt: ui.prompt, sending: ui.sending, selected: readJob(ui.selected), jobs,
   })
+}
+
+/** given is what the next edit begins from, as far as actions look at it. */
+export function given(ui: ReturnType<typeof useUi.getState>, selected: Job | null): Pick<Situation, "sources" | "atPhoto"> {
+  const sources = Math.max(ui.sources.length, baseOf(selected, ui.from, ui.sources.length) ? 1 : 0)
+  return { sources, atPhoto: selected === null && ui.root !== null && ui.sources[0]?.id === ui.root.source }
 }
 
 export function situationOf(at: Omit<Situation, "stoppable"> & { jobs: readonly Job[] }): Situation {
@@ -143,9 +221,7 @@ function step(by: 1 | -1): void {
   const jobs = readHistory()
   const i = jobs.findIndex((job) => job.id === useUi.getState().selected)
   const next = jobs[Math.max(0, Math.min(jobs.length - 1, i + by))]
-  if (!next) return
-  keepJob(next)
-  useUi.setState({ selected: next.id, problem: null })
+  if (next) commands.select(next)
 }
 
 function save(job: Job): void {

@@ -28,6 +28,14 @@ export function timeLeft(eta_s: readonly number[] | undefined): string {
   return from === to ? t("progress.left", { time: to }) : t("progress.left.range", { low: from, high: to })
 }
 
+/** takes says what an edit takes here, from its measured range; nothing when there is none. */
+export function takes(range_s: readonly number[] | undefined): string {
+  const [low, high] = range_s ?? []
+  if (low === undefined || high === undefined || high <= 0) return ""
+  const [from, to] = [rough(low, unitOf(high)), rough(high)]
+  return from === to ? t("time.about", { time: to }) : t("time.range", { low: from, high: to })
+}
+
 /** bytes in decimal units, as Finder counts. */
 export function bytes(n: number): string {
   if (n < 1e6) return `${Math.round(n / 1e3)} kB`
@@ -48,6 +56,17 @@ export function clock(iso: string, now: Date = new Date()): string {
   const when = new Date(iso)
   if (Number.isNaN(when.getTime())) return ""
   return (when.toDateString() === now.toDateString() ? sameDay : otherDay).format(when)
+}
+
+const longDay = new Intl.DateTimeFormat("en", { weekday: "long", day: "numeric", month: "long", year: "numeric" })
+
+/** day names the day of a date as a heading. */
+export function day(iso: string, now: Date = new Date()): string {
+  const when = new Date(iso)
+  if (Number.isNaN(when.getTime())) return ""
+  const before = new Date(now.getFullYear(), now.getMonth(), now.getDate() - 1)
+  if (when.toDateString() === now.toDateString()) return t("day.today")
+  return when.toDateString() === before.toDateString() ? t("day.yesterday") : longDay.format(when)
 }
 
 /** fileName of a download: the photo's name with a mark, or the job's id. */

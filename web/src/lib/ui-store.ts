@@ -21,6 +21,22 @@ type Ui = {
   theme: Theme
   singleKeys: boolean
   search: string
+  /** what else the gallery is narrowed to */
+  starred: boolean
+  trashed: boolean
+  photo: string
+  aside: "gallery" | "tree"
+  /** what the next edit begins from while a job is on the stage: its result, or the photo in the first slot */
+  from: "result" | "photo"
+  /** the edit that undo left last, by the node that it went to */
+  left: Readonly<Record<string, string>>
+  /** undo went back to the photo of this job, which is the source of this number */
+  root: { job: string; source: number } | null
+  /** what was done, with the way back */
+  done: { text: string; undo: () => void } | null
+  copies: 1 | 2 | 4
+  /** the person asked to be told when an edit ends */
+  notify: boolean
 }
 
 const stored = (area: Storage, key: string): string | null => {
@@ -54,15 +70,28 @@ export const useUi = create<Ui>(() => ({
   theme: theme === "light" || theme === "dark" ? theme : "system",
   singleKeys: stored(localStorage, "qie.single-keys") !== "off",
   search: "",
+  starred: false,
+  trashed: false,
+  photo: "",
+  aside: stored(localStorage, "qie.aside") === "tree" ? "tree" : "gallery",
+  from: "result",
+  left: {},
+  root: null,
+  done: null,
+  copies: 1,
+  notify: stored(localStorage, "qie.notify") === "on",
 }))
 
 useUi.subscribe((now, before) => {
   if (now.selected !== before.selected) store(sessionStorage, "qie.selected", now.selected)
+  if (now.selected !== before.selected && now.from !== "result") useUi.setState({ from: "result" })
   if (now.prompt !== before.prompt) store(sessionStorage, "qie.prompt", now.prompt || null)
   if (now.theme !== before.theme) {
     store(localStorage, "qie.theme", now.theme === "system" ? null : now.theme)
     showTheme(now.theme)
   }
+  if (now.notify !== before.notify) store(localStorage, "qie.notify", now.notify ? "on" : null)
+  if (now.aside !== before.aside) store(localStorage, "qie.aside", now.aside === "tree" ? "tree" : null)
   if (now.singleKeys !== before.singleKeys) store(localStorage, "qie.single-keys", now.singleKeys ? null : "off")
 })
 

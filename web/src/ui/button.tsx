@@ -36,15 +36,16 @@ export function IconButton({ label, icon, className = "", ...rest }: ButtonProps
   )
 }
 
-type ActionProps = { action: Action; look?: Look; icon?: IconName; className?: string; iconOnly?: boolean; testId?: string }
+type ActionProps = { action: Action; look?: Look; icon?: IconName; className?: string; iconOnly?: boolean; testId?: string; pressed?: boolean }
 
 /** ActionButton draws an action of the registry: label, key and whether it is possible now come from there. */
-export function ActionButton({ action, look, icon, className, iconOnly = false, testId }: ActionProps) {
+export function ActionButton({ action, look, icon, className, iconOnly = false, testId, pressed }: ActionProps) {
   const now = useSituation()
   const label = t(action.label)
   const key = action.keys[0]
   const common = {
     "data-testid": testId,
+    "aria-pressed": pressed,
     "aria-keyshortcuts": ariaKeys(action.keys),
     title: key ? `${label} (${shown(key)})` : label,
     disabled: !action.enabled(now),

@@ -683,6 +683,13 @@ export type SubmitJobBody = {
   recipe: Recipe;
 };
 
+export type GetThumbParams = {
+/**
+ * source: of the first source, also when there is a result
+ */
+of?: string;
+};
+
 export type LiveParams = {
 epoch?: string;
 seq?: number;
@@ -1156,20 +1163,29 @@ export const retryJob = async (id: string, options?: Parameters<typeof request>[
 
 
 
-export const getGetThumbUrl = (id: string,) => {
+export const getGetThumbUrl = (id: string,
+    params?: GetThumbParams,) => {
+  const normalizedParams = new URLSearchParams();
 
+  Object.entries(params || {}).forEach(([key, value]) => {
 
+    if (value !== undefined) {
+      normalizedParams.append(key, value === null ? 'null' : String(value))
+    }
+  });
 
+  const stringifiedParams = normalizedParams.toString();
 
-  return `/api/v1/jobs/${id}/thumb`
+  return stringifiedParams.length > 0 ? `/api/v1/jobs/${id}/thumb?${stringifiedParams}` : `/api/v1/jobs/${id}/thumb`
 }
 
 /**
  * @summary A small picture of the result, or of the first source
  */
-export const getThumb = async (id: string, options?: Parameters<typeof request>[1]): Promise<Blob> => {
+export const getThumb = async (id: string,
+    params?: GetThumbParams, options?: Parameters<typeof request>[1]): Promise<Blob> => {
 
-  return request<Blob>(getGetThumbUrl(id),
+  return request<Blob>(getGetThumbUrl(id,params),
   {
     ...options,
     method: 'GET'
