@@ -17,19 +17,25 @@ import { ReadyBanner } from "./features/system/ready-banner"
 import { SystemPanel } from "./features/system/system-panel"
 import { TokenDialog } from "./features/system/token-dialog"
 import { WorkerLine } from "./features/system/worker-line"
-import { t } from "./lib/i18n"
-import { isDark, useUi } from "./lib/ui-store"
+import { languages, t } from "./lib/i18n"
+import { isDark, setLanguage, useUi } from "./lib/ui-store"
 import { useBoard } from "./live/board"
 import { hasEnded } from "./live/progress"
 import { canNotify } from "./live/title"
-import { ActionButton } from "./ui/button"
+import { ActionButton, Button } from "./ui/button"
 import { DoneLine } from "./ui/done-line"
 import { Icon } from "./ui/icons"
 
-/** The regions of the page and who lives in them. */
+/** Everything is said anew in another language. */
 export function App() {
   const dropping = useDropAndPaste()
   useFirstSelection()
+  const language = useUi((ui) => ui.language)
+  return <Regions key={language} dropping={dropping} />
+}
+
+/** The regions of the page and who lives in them. */
+function Regions({ dropping }: { dropping: boolean }) {
   const choice = useUi((ui) => ui.theme)
   const notifies = useUi((ui) => ui.notify)
   return (
@@ -47,6 +53,7 @@ export function App() {
           <ConnectionLine />
           <div className="flex">
             {canNotify() && <ActionButton action={notify} icon="bell" iconOnly pressed={notifies} className={notifies ? "!text-accent" : ""} />}
+            <LanguageButton />
             <ActionButton action={system} icon="chip" iconOnly />
             <ActionButton action={theme} icon={isDark(choice) ? "sun" : "moon"} iconOnly />
             <ActionButton action={help} icon="help" iconOnly />
@@ -76,6 +83,15 @@ export function App() {
       <SystemPanel><Catalogue /></SystemPanel>
       <TokenDialog />
     </div>
+  )
+}
+
+/** The other language, in its own words. */
+function LanguageButton() {
+  const language = useUi((ui) => ui.language)
+  const other = language === "en" ? "zh" : "en"
+  return (
+    <Button look="quiet" lang={other === "zh" ? "zh-Hans" : "en"} className="!px-2" data-testid="language" title={t("language.label")} onClick={() => void setLanguage(other)}>{languages[other]}</Button>
   )
 }
 

@@ -279,12 +279,10 @@ const en = {
   "tree.title": "Edits of this photo",
   "tree.photo": "The photo",
   "tree.trail": "How this picture was made",
-  "tree.node": "{prompt}, {state}",
   "tree.none": "Choose an edit to see the tree that it stands in.",
   "tray.title": "Variations",
   "tray.one": "Variation {n} of {of}",
   "tray.keep": "Keep only this",
-  "tray.hint": "{n} variations of “{prompt}”",
   "base.label": "The next edit begins from",
   "base.result": "this result",
   "base.photo": "the photo",
@@ -315,27 +313,50 @@ const en = {
   "copies.one": "1 picture",
   "copies.many": "{n} variations",
 
+  "language.label": "Language",
+  "offline.shell": "No connection: this page is the one of your last visit, and goes on by itself when qie is back.",
+  "notice.resumed": "It was resumed at step {step} of {steps}, where the try before broke off.",
+  "notice.interrupted": "qie ended while this edit ran; the edit was started again.",
+  "notice.restarted": "Somebody restarted the worker; this edit was started again.",
+  "notice.retried": "The worker broke off; this edit was started again.",
+  "notice.mask_unused": "The mask was kept but this model does not use it.",
+
   "time.s": "{n} s",
   "time.min": "{n} min",
   "time.h": "{n} h",
   "time.min-s": "{m} min {s} s",
 } as const
 
-export type Dictionary = typeof en
-export type Key = keyof Dictionary
+type English = typeof en
+export type Key = keyof English
+export type Dictionary = Record<Key, string>
+
+export const languages = { en: "English", zh: "中文" } as const
+export type Language = keyof typeof languages
+
+let spoken: Dictionary = en
+let language: Language = "en"
+
+/** speak changes the language of everything that is said from now on. Chinese is fetched when it is asked for first. */
+export async function speak(to: Language): Promise<void> {
+  spoken = to === "zh" ? (await import("./zh")).zh : en
+  language = to
+}
+
+export const spokenLanguage = (): Language => language
 
 type Names<S extends string> = S extends `${string}{${infer Name}}${infer Rest}` ? Name | Names<Rest> : never
-type Values<K extends Key> = Record<Names<Dictionary[K]>, string | number>
+type Values<K extends Key> = Record<Names<English[K]>, string | number>
 
 /** t gives the sentence of a key with its {names} filled in. */
-export function t<K extends Key>(key: K, ...values: [Names<Dictionary[K]>] extends [never] ? [] : [Values<K>]): string {
-  const text: string = en[key]
+export function t<K extends Key>(key: K, ...values: [Names<English[K]>] extends [never] ? [] : [Values<K>]): string {
+  const text: string = spoken[key]
   const given: Record<string, string | number> = values[0] ?? {}
   return text.replace(/\{([a-z]+)\}/g, (whole, name: string) => String(given[name] ?? whole))
 }
 
 /** Keys of sentences without {names}. */
-export type PlainKey = { [K in Key]: [Names<Dictionary[K]>] extends [never] ? K : never }[Key]
+export type PlainKey = { [K in Key]: [Names<English[K]>] extends [never] ? K : never }[Key]
 
 /** known finds a sentence whose key is put together at run time, such as an error code; null lets the caller fall back. */
 export function known(key: string): string | null {

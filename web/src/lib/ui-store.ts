@@ -1,5 +1,6 @@
 import { create } from "zustand"
 import type { Sentence } from "./errors"
+import { speak, type Language } from "./i18n"
 import { defaults, type Settings } from "./recipe"
 
 /** One photo of the edit that is being written. The address is an object URL that the store frees. */
@@ -37,6 +38,7 @@ type Ui = {
   copies: 1 | 2 | 4
   /** the person asked to be told when an edit ends */
   notify: boolean
+  language: Language
 }
 
 const stored = (area: Storage, key: string): string | null => {
@@ -54,6 +56,22 @@ const store = (area: Storage, key: string, value: string | null): void => {
   } catch {
     // The choice lives until the page is closed.
   }
+}
+
+/** What was chosen, else the browser's first language that the page speaks. */
+function firstLanguage(): Language {
+  const chosen = stored(localStorage, "qie.language")
+  if (chosen === "en" || chosen === "zh") return chosen
+  const wanted = typeof navigator === "undefined" ? [] : navigator.languages
+  return wanted.find((tag) => /^(en|zh)\b/.test(tag))?.startsWith("zh") ? "zh" : "en"
+}
+
+/** setLanguage changes what everything is said in, at once and for the next visit. */
+export async function setLanguage(language: Language): Promise<void> {
+  await speak(language)
+  store(localStorage, "qie.language", language)
+  document.documentElement.lang = language === "zh" ? "zh-Hans" : "en"
+  useUi.setState({ language })
 }
 
 const theme = stored(localStorage, "qie.theme")
@@ -80,6 +98,7 @@ export const useUi = create<Ui>(() => ({
   done: null,
   copies: 1,
   notify: stored(localStorage, "qie.notify") === "on",
+  language: firstLanguage(),
 }))
 
 useUi.subscribe((now, before) => {

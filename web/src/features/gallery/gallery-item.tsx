@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from "react"
 import { discard, duplicate, removeForGood, restore, retry, select, star } from "../../actions/commands"
 import type { Job } from "../../api/gen/qie"
 import { thumbUrl } from "../../lib/addresses"
-import { capital, sentence } from "../../lib/errors"
+import { noticeWords, sentence } from "../../lib/errors"
 import { clock, percent } from "../../lib/format"
 import { known, t } from "../../lib/i18n"
 import { hasEnded, isActive, progressBook } from "../../live/progress"
@@ -22,7 +22,7 @@ export function GalleryItem({ job, selected }: { job: Job; selected: boolean }) 
   const again = job.state === "failed" || job.state === "canceled"
   return (
     <div className={`group flex h-full items-center ${selected ? "bg-accent-soft" : "hover:bg-sunken"}`}>
-      <button type="button" data-row aria-current={selected ? "true" : undefined} title={[prompt, why, ...job.notices.map((n) => capital(n.message))].filter(Boolean).join("\n")}
+      <button type="button" data-row aria-current={selected ? "true" : undefined} title={[prompt, why, ...job.notices.map((n) => noticeWords(n))].filter(Boolean).join("\n")}
         onClick={() => select(job)}
         className="flex h-full min-w-0 flex-1 items-center gap-3 px-3 text-left outline-offset-[-2px]">
         <Picture src={thumbUrl(job)} alt="" lazy className="size-14 shrink-0 rounded-md bg-sunken object-cover" />

@@ -51,7 +51,7 @@ export function Gallery() {
             if ("day" in entry) {
               return (
                 <li key={row.key} data-testid="gallery-day" className="absolute inset-x-0 top-0 flex items-end px-3 pb-1 text-xs font-medium text-muted" style={place}>
-                  <h3>{entry.day}</h3>
+                  <h2>{entry.day}</h2>
                 </li>
               )
             }
