@@ -244,6 +244,7 @@ const en = {
 
   "group.tree": "Edits of this photo",
   "action.run-next": "Edit, in front of all that wait",
+  "action.more": "More",
   "action.undo": "Back to what this was made from",
   "action.redo": "Forward to its edit",
   "action.star": "Star or take the star away",
@@ -300,6 +301,7 @@ const en = {
   "presets.steps": "{n} steps",
   "presets.does": "{n} steps; the time is what was measured on this machine",
   "preset.fast": "Fast, good for a look",
+  "preset.balanced": "Balanced",
   "preset.best": "Best, follows closely",
   "prompts.title": "Sentences from before",
   "seed.lock": "Lock the seed",

@@ -134,7 +134,7 @@ export const zh: Dictionary = {
   "problem.next": "下一步：{hint}", "problem.dismiss": "关闭这条消息", "problem.report": "崩溃报告 {name}",
   "error.unknown": "没有成功。", "error.offline": "qie 没有应答。", "error.offline.done": "没有发送任何东西", "error.offline.next": "请确认它在运行（./start）；照片和文字都留在这里。",
 
-  "action.run-next": "编辑，排在所有等待者之前", "action.undo": "回到它的来源", "action.redo": "前往它的编辑", "action.star": "加星或取消星标", "action.more-like": "再来一个类似的",
+  "action.run-next": "编辑，排在所有等待者之前", "action.more": "更多", "action.undo": "回到它的来源", "action.redo": "前往它的编辑", "action.star": "加星或取消星标", "action.more-like": "再来一个类似的",
   "action.duplicate": "原样再来一次", "action.discard": "放入回收站", "action.tree": "显示编辑树，或全部编辑",
   "aside.gallery": "全部编辑", "aside.tree": "这张照片", "day.today": "今天", "day.yesterday": "昨天", "filter.label": "只显示", "filter.starred": "星标",
   "filter.photo": "这张照片", "filter.trash": "回收站", "trash.empty": "回收站是空的。放入 30 天后会被移除。", "history.star": "给“{prompt}”加星", "history.unstar": "取消“{prompt}”的星标",
@@ -148,7 +148,7 @@ export const zh: Dictionary = {
   "action.prompt-before": "上一句话", "action.prompt-after": "下一句话", "action.lock-seed": "锁定或放开种子", "action.notify": "编辑结束而我在别处时通知我",
   "caution.negative": "引导关闭时，反向提示不起作用。", "caution.negative.on": "把引导强度设为 {value}", "caution.negative.clear": "清空反向提示",
   "presets.label": "运行方式", "presets.standard": "标准", "presets.steps": "{n} 步", "presets.does": "{n} 步；时间是在这台机器上测得的", "preset.fast": "快速，先看看效果",
-  "preset.best": "最佳，紧贴文字", "prompts.title": "以前写过的话", "seed.lock": "锁定种子", "seed.unlock": "恢复随机种子", "seed.new": "换一个种子",
+  "preset.balanced": "均衡", "preset.best": "最佳，紧贴文字", "prompts.title": "以前写过的话", "seed.lock": "锁定种子", "seed.unlock": "恢复随机种子", "seed.new": "换一个种子",
   "progress.title.left": "{percent} % · {left} – qie", "title.ended": "{words} – qie", "time.about": "约 {time}", "time.range": "{low} 到 {high}",
   "copies.label": "数量", "copies.one": "1 张图片", "copies.many": "{n} 个变体",
   "language.label": "语言", "offline.shell": "没有连接：页面来自上次访问，qie 回来后自动继续。",

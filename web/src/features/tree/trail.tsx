@@ -1,5 +1,5 @@
 import { select, showPhoto } from "../../actions/commands"
-import { discard, moreLike, redo, star, undo } from "../../actions/registry"
+import { again, discard, download, duplicate, editResult, moreLike, redo, retry, star, tree as showTree, undo } from "../../actions/registry"
 import type { Job } from "../../api/gen/qie"
 import { sourceThumbUrl, thumbUrl } from "../../lib/addresses"
 import { t } from "../../lib/i18n"
@@ -7,9 +7,12 @@ import { lineOf } from "../../lib/tree"
 import { useUi } from "../../lib/ui-store"
 import { useJob } from "../../live/board"
 import { useGrove } from "../../live/trees"
+import { ActionMenu } from "../../ui/action-menu"
 import { ActionButton } from "../../ui/button"
 import { Picture } from "../../ui/picture"
 import { Tray } from "./tray"
+
+const menu = [undo, redo, editResult, again, retry, moreLike, duplicate, star, download, discard, showTree]
 
 /** Under the stage: the way from the photo to what is shown, and what can be done with it. */
 export function Trail() {
@@ -43,6 +46,7 @@ function TrailOf({ job, atPhoto }: { job: Job; atPhoto: boolean }) {
             <ActionButton action={star} icon={job.starred ? "starred" : "star"} iconOnly className="!size-7" pressed={job.starred ?? false} />
             <ActionButton action={moreLike} icon="dice" iconOnly className="!size-7" />
             <ActionButton action={discard} icon="trash" iconOnly className="!size-7" />
+            <ActionMenu label={t("action.more")} actions={menu} />
           </div>
         )}
       </div>
