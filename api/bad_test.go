@@ -169,6 +169,7 @@ func badRecipes() []refusal {
 		{"lora twice", 400, job.CodeInputBad, withRecipe(`{"prompt":"x","loras":["warm","warm:0.5"]}`)},
 		{"loras is text", 400, job.CodeInputBad, withRecipe(`{"prompt":"x","loras":"warm"}`)},
 		{"loras holds objects", 400, job.CodeInputBad, withRecipe(`{"prompt":"x","loras":[{"id":"warm"}]}`)},
+		{"a parent that is no id", 400, job.CodeInputBad, withParts(text("recipe", `{"prompt":"x"}`), text("parent", strings.Repeat("9", 99)))},
 		{"unknown part", 422, job.CodeUnknownField, withParts(text("recipe", `{"prompt":"x"}`), text("priority", "9"))},
 	}
 }

@@ -124,6 +124,20 @@ func (s *server) mask(c *gin.Context) {
 	s.serve(c, f, "", "mask.png")
 }
 
+func (s *server) thumb(c *gin.Context) {
+	id, err := jobID(c)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	f, name, err := s.sup.OpenThumb(c.Request.Context(), id, c.Query("of") == "source")
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	s.serve(c, f, "", name)
+}
+
 func (s *server) image(c *gin.Context) {
 	id, err := jobID(c)
 	n, numErr := strconv.Atoi(c.Param("n"))

@@ -88,13 +88,18 @@ type JobPage struct {
 
 type listInput struct {
 	State  string `query:"state" enum:"queued,dispatched,running,canceling,succeeded,failed,canceled,interrupted"`
-	Q      string `query:"q" maxLength:"200" doc:"part of the prompt"`
+	Q      string `query:"q" maxLength:"200" doc:"words of the prompt, in any case and order"`
+	Photo  string `query:"photo" maxLength:"64" doc:"sha256 of the photo that the tree of edits began with: the whole tree"`
+	Parent string `query:"parent" maxLength:"64" doc:"job whose edits are meant"`
+	Star   bool   `query:"starred" doc:"only those with a star"`
+	Trash  bool   `query:"trashed" doc:"those in the trash, instead of those that are not"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
 	Cursor string `query:"cursor" maxLength:"200" doc:"next of the page before"`
 }
 
 func (s *server) listJobs(ctx context.Context, in *listInput) (*body[JobPage], error) {
-	page, err := s.sup.Jobs(ctx, store.Query{State: job.State(in.State), Text: in.Q, Limit: in.Limit, Cursor: in.Cursor})
+	page, err := s.sup.Jobs(ctx, store.Query{State: job.State(in.State), Text: in.Q, Photo: in.Photo, Parent: job.ID(in.Parent),
+		Starred: in.Star, Trashed: in.Trash, Limit: in.Limit, Cursor: in.Cursor})
 	if page.Jobs == nil {
 		page.Jobs = []job.Job{}
 	}
@@ -151,12 +156,35 @@ func (s *server) moveJob(ctx context.Context, in *moveInput) (*body[job.Job], er
 	return answer(s.sup.Move(ctx, id, before))
 }
 
-func (s *server) duplicateJob(ctx context.Context, in *idInput) (*body[job.Job], error) {
-	id, err := in.job()
+type duplicateInput struct {
+	ID   string `path:"id" maxLength:"64" doc:"of the job"`
+	Body *struct {
+		OtherSeed bool `json:"other_seed,omitempty" doc:"draw another seed: a variation"`
+	}
+}
+
+func (s *server) duplicateJob(ctx context.Context, in *duplicateInput) (*body[job.Job], error) {
+	id, err := idInput{in.ID}.job()
 	if err != nil {
 		return nil, err
 	}
-	return answer(s.sup.Duplicate(ctx, id))
+	return answer(s.sup.Duplicate(ctx, id, in.Body != nil && in.Body.OtherSeed))
+}
+
+type markInput struct {
+	ID   string `path:"id" maxLength:"64" doc:"of the job"`
+	Body struct {
+		Starred *bool `json:"starred,omitempty" doc:"absent: as it is"`
+		Trashed *bool `json:"trashed,omitempty" doc:"absent: as it is; what waits or runs cannot be put into the trash"`
+	}
+}
+
+func (s *server) markJob(ctx context.Context, in *markInput) (*body[job.Job], error) {
+	id, err := idInput{in.ID}.job()
+	if err != nil {
+		return nil, err
+	}
+	return answer(s.sup.Mark(ctx, id, store.Mark{Starred: in.Body.Starred, Trashed: in.Body.Trashed}))
 }
 
 type pauseInput struct {

@@ -55,6 +55,7 @@ func describeRaw(doc *huma.OpenAPI) {
 				"image": {Type: huma.TypeArray, Items: binary, MinItems: new(1), MaxItems: new(3), Description: "JPEG, PNG, WebP or BMP, at most 100 MB each"},
 				"mask": {Type: huma.TypeString, Format: "binary", Description: "What of image 1 may change, as large as the photo is seen: white " +
 					"may change, black stays bit for bit, grey mixes. A picture with transparent parts is read the other way round: clear may change."},
+				"parent": {Type: huma.TypeString, Description: "id of the job whose result is edited; absent: the newest job whose result the first image is, if there is one"},
 				"recipe": ref(reflect.TypeFor[job.Recipe](), "Recipe"),
 			}},
 			Encoding: map[string]*huma.Encoding{"recipe": {ContentType: "application/json"}},
@@ -66,10 +67,15 @@ func describeRaw(doc *huma.OpenAPI) {
 		{"/api/v1/jobs/{id}/result", "getResult", "The finished picture"},
 		{"/api/v1/jobs/{id}/preview", "getPreview", "The newest preview"},
 		{"/api/v1/jobs/{id}/mask", "getMask", "What of image 1 may change: grey, white may change"},
+		{"/api/v1/jobs/{id}/thumb", "getThumb", "A small picture of the result, or of the first source"},
 		{"/api/v1/jobs/{id}/images/{n}", "getImage", "A source, upright, from 1"},
 	} {
 		op := &huma.Operation{Method: http.MethodGet, Path: r.path, OperationID: r.id, Summary: r.summary,
 			Parameters: []*huma.Param{param("id", "path", "string")}, Responses: pictures()}
+		if r.id == "getThumb" {
+			op.Parameters = append(op.Parameters, param("of", "query", "string"))
+			op.Parameters[1].Description = "source: of the first source, also when there is a result"
+		}
 		if r.id == "getImage" {
 			op.Parameters = append(op.Parameters, param("n", "path", "integer"))
 		}

@@ -57,3 +57,57 @@ func TestQueue_OverHTTP(t *testing.T) {
 		}
 	}
 }
+
+func TestMark_OverHTTP(t *testing.T) {
+	r := newRig(t, rigConfig{})
+	live := r.dial(t, "/api/v1/live")
+	live.event(t)
+	json := "Content-Type: application/json"
+	first := st.WaitEnd(t, r.sup, r.submit(t, "给照片加上雪景").ID)
+	path := "/api/v1/jobs/" + string(first.ID)
+	if a := r.get(t, path+"/thumb"); a.status != 200 || a.header.Get("Content-Type") != "image/jpeg" {
+		t.Errorf("thumb: %d %s", a.status, a.header.Get("Content-Type"))
+	}
+	a := r.do(t, "POST", path+"/duplicate", strings.NewReader(`{"other_seed":true}`), json)
+	if a.status != 202 {
+		t.Fatalf("a variation: %d %s", a.status, a.body)
+	}
+	other := st.WaitEnd(t, r.sup, a.job(t).ID)
+	if other.Result.Seed == first.Result.Seed {
+		t.Error("the variation has the same seed")
+	}
+	if a := r.do(t, "POST", path+"/mark", strings.NewReader(`{"starred":true,"trashed":true}`), json); a.status != 200 ||
+		!a.job(t).Starred || a.job(t).TrashedAt == nil {
+		t.Errorf("mark: %d %s", a.status, a.body)
+	}
+	live.until(t, func(e event.Event) bool { return e.Type == event.TypeJobRemoved && e.ID == first.ID })
+	list := func(query string) int {
+		t.Helper()
+		a := r.get(t, "/api/v1/jobs?"+query)
+		if a.status != 200 {
+			t.Fatalf("%s: %d %s", query, a.status, a.body)
+		}
+		return strings.Count(string(a.body), `"created_at"`)
+	}
+	for query, want := range map[string]int{"q=%E9%9B%AA%E6%99%AF": 1, "trashed=true": 1, "starred=true": 0, "starred=true&trashed=true": 1,
+		"photo=" + first.Photo: 1, "photo=none": 0, "parent=" + string(first.ID): 0} {
+		if got := list(query); got != want {
+			t.Errorf("%s gives %d jobs, want %d", query, got, want)
+		}
+	}
+	// A parent that is named counts, whatever the picture is; one in the trash is still there.
+	child := r.post(t, "/api/v1/jobs", []part{file("image", "p.png", photo), text("recipe", `{"prompt":"x"}`), text("parent", string(first.ID))})
+	if child.status != 202 || child.job(t).Parent != first.ID {
+		t.Errorf("with a parent: %d %s", child.status, child.body)
+	}
+	st.WaitEnd(t, r.sup, child.job(t).ID)
+	if a := r.do(t, "POST", path+"/mark", strings.NewReader(`{"trashed":false}`), json); a.status != 200 || a.job(t).TrashedAt != nil {
+		t.Errorf("restore: %d %s", a.status, a.body)
+	}
+	live.until(t, func(e event.Event) bool { return e.Type == event.TypeJobChanged && e.Job.ID == first.ID })
+	for path, want := range map[string]int{"/api/v1/jobs/" + string(job.NewID()) + "/mark": 404, "/api/v1/jobs/no-id/mark": 404} {
+		if a := r.do(t, "POST", path, strings.NewReader(`{"starred":true}`), json); a.status != want {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
+	}
+}

@@ -21,7 +21,7 @@ const (
 	multipartMax = 410 << 20 // three pictures and a mask of 100 MB each, and the form around them
 	cookieName   = "qie"
 	pagePolicy   = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' blob: data:; " +
-		"font-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+		"font-src 'self'; connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 // guard stands in front of every route: Host, origin, token, limits, headers, and a 500 instead of a panic.

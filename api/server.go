@@ -91,6 +91,7 @@ func build(cfg Config) (*server, *gin.Engine) {
 	huma.Register(a, tag("POST", "/api/v1/jobs/{id}/retry", "retryJob", "Queue an ended job again", 200), s.retryJob)
 	huma.Register(a, tag("POST", "/api/v1/jobs/{id}/move", "moveJob", "Put a waiting job in front of another, or of all", 200), s.moveJob)
 	huma.Register(a, tag("POST", "/api/v1/jobs/{id}/duplicate", "duplicateJob", "Queue a new job with the same recipe and pictures", 202), s.duplicateJob)
+	huma.Register(a, tag("POST", "/api/v1/jobs/{id}/mark", "markJob", "Star a job, or put it into the trash and take it out again", 200), s.markJob)
 	huma.Register(a, tag("POST", "/api/v1/queue/pause", "pauseQueue", "Start nothing until it is resumed; what runs goes on", 200), s.pauseQueue)
 	huma.Register(a, tag("POST", "/api/v1/queue/resume", "resumeQueue", "Let the queue go on", 200), s.resumeQueue)
 	huma.Register(a, tag("GET", "/api/v1/storage", "getStorage", "What jobs take on the disk", 200), s.storage)
@@ -114,7 +115,7 @@ func build(cfg Config) (*server, *gin.Engine) {
 func (s *server) rawRoutes(r *gin.Engine) {
 	r.POST("/api/v1/jobs", s.submit)
 	for path, handler := range map[string]gin.HandlerFunc{
-		"/api/v1/jobs/:id/result": s.result, "/api/v1/jobs/:id/preview": s.preview, "/api/v1/jobs/:id/images/:n": s.image,
+		"/api/v1/jobs/:id/result": s.result, "/api/v1/jobs/:id/preview": s.preview, "/api/v1/jobs/:id/thumb": s.thumb, "/api/v1/jobs/:id/images/:n": s.image,
 		"/api/v1/jobs/:id/mask": s.mask,
 		"/docs":                 s.docs,
 	} {

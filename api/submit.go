@@ -16,12 +16,16 @@ import (
 	"qie/supervisor/job"
 )
 
-const recipeMax = 64 << 10
+const (
+	recipeMax = 64 << 10
+	idMax     = 64
+)
 
 // form is a multipart body as it arrived: uploads are already in the spool.
 type form struct {
 	uploads []supervisor.Upload
 	mask    *supervisor.Upload
+	parent  job.ID
 	text    []byte
 	hasText bool
 }
@@ -91,6 +95,14 @@ func (s *server) readForm(r *http.Request, textPart string, isImage func(name st
 				return nil, err
 			}
 			f.mask = &u
+		case name == "parent" && textPart == "recipe":
+			id, err := io.ReadAll(io.LimitReader(content, idMax+1))
+			if err != nil {
+				return nil, err
+			}
+			if f.parent = job.ID(id); !f.parent.Valid() {
+				return nil, job.Errorf(job.CodeInputBad, "parent is not the id of a job")
+			}
 		default:
 			return nil, job.Errorf(job.CodeUnknownField, "the form has an unknown part %q", name)
 		}
@@ -162,7 +174,7 @@ func (s *server) submit(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
-	j, err := s.sup.Submit(c.Request.Context(), supervisor.Submission{Recipe: recipe, Uploads: f.uploads, Mask: f.mask})
+	j, err := s.sup.Submit(c.Request.Context(), supervisor.Submission{Recipe: recipe, Uploads: f.uploads, Mask: f.mask, Parent: f.parent})
 	if err != nil {
 		s.fail(c, err)
 		return

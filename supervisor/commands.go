@@ -58,6 +58,10 @@ func (s *Supervisor) Retry(ctx context.Context, id job.ID) (job.Job, error) {
 			refused = job.Errorf(job.CodeConflict, "job %s has succeeded; send the edit again for another picture", id)
 			return
 		}
+		if row.Job.TrashedAt != nil {
+			refused = job.Errorf(job.CodeConflict, "job %s is in the trash; restore it first", id)
+			return
+		}
 		if refused = s.reserve(); refused != nil {
 			return
 		}
@@ -117,7 +121,8 @@ func (s *Supervisor) remove(ctx context.Context, id job.ID, allowed func(*entry)
 		if refused = allowed(row); refused != nil {
 			return
 		}
-		if refused = s.store.Delete(ctx, id); refused != nil {
+		parent, err := s.store.Delete(ctx, id)
+		if refused = err; refused != nil {
 			return
 		}
 		delete(s.queue.late, id)
@@ -126,14 +131,9 @@ func (s *Supervisor) remove(ctx context.Context, id job.ID, allowed func(*entry)
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		delete(s.view.jobs, id)
-		for i, ended := range s.view.ended {
-			if ended == id {
-				s.view.ended = append(s.view.ended[:i:i], s.view.ended[i+1:]...)
-				break
-			}
-		}
+		s.hide(id)
 		s.hub.Publish(event.Event{Type: event.TypeJobRemoved, ID: id})
+		s.adopted(id, parent)
 	})
 	if err != nil {
 		return err

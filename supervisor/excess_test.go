@@ -22,6 +22,7 @@ func TestExcess(t *testing.T) {
 		"the newest alone is large": {list, Upkeep{KeepBytes: 1}, 2},
 		"a single one stays":        {list[:1], Upkeep{KeepBytes: 1}, 0},
 		"nothing":                   {nil, Upkeep{KeepJobs: 1}, 0},
+		"others go for a star":      {append([]past{{id: "s", bytes: 9, star: true}}, list...), Upkeep{KeepJobs: 2}, 2},
 	} {
 		got := excess(c.list, c.keep)
 		if len(got) != c.want || c.want > 0 && got[0] != job.ID("a") {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -537,6 +538,9 @@ func (s *Supervisor) Tell(n job.Notice) {
 
 // savePaces keeps what was learned, behind the end of a job.
 func (s *Supervisor) savePaces() {
+	s.mu.Lock()
+	s.view.paces = maps.Clone(s.paces)
+	s.mu.Unlock()
 	text, err := json.Marshal(s.paces)
 	if err == nil {
 		err = s.store.SetSetting(context.WithoutCancel(s.ctx), pacesKey, string(text))

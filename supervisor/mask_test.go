@@ -116,7 +116,7 @@ func TestMask_OutsideIsTheSourceByteForByte(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(home, "jobs", string(j.ID), "original-mask")); err != nil {
 		t.Error(err)
 	}
-	copied, err := s.Duplicate(t.Context(), j.ID)
+	copied, err := s.Duplicate(t.Context(), j.ID, false)
 	if err != nil || copied.Mask == nil || copied.Mask.SHA256 != j.Mask.SHA256 {
 		t.Errorf("a duplicate has the mask %+v, %v", copied.Mask, err)
 	}

@@ -256,13 +256,17 @@ func (s *Supervisor) move(ctx context.Context, id, before job.ID) error {
 	return nil
 }
 
-// Duplicate queues a new job with the recipe and the untouched pictures of another one, which may have ended.
-func (s *Supervisor) Duplicate(ctx context.Context, id job.ID) (job.Job, error) {
+// Duplicate queues a new job with the recipe, the untouched pictures and the parent of another one, which may have
+// ended. With another seed it is a variation.
+func (s *Supervisor) Duplicate(ctx context.Context, id job.ID, otherSeed bool) (job.Job, error) {
 	of, err := s.Job(ctx, id)
 	if err != nil {
 		return job.Job{}, err
 	}
-	sub := Submission{Recipe: of.Recipe}
+	sub := Submission{Recipe: of.Recipe, Parent: of.Parent}
+	if otherSeed {
+		sub.Recipe.Seed = nil // drawn anew
+	}
 	take := func(file, name string) (Upload, error) {
 		f, err := s.store.OpenFile(id, file)
 		if err != nil {

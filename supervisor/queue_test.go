@@ -131,7 +131,7 @@ func TestQueue_APauseLetsTheRunningJobEnd(t *testing.T) {
 func TestQueue_DuplicateIsAJobOfItsOwn(t *testing.T) {
 	s := st.New(t)
 	first := st.WaitEnd(t, s, submitSteps(t, s, "make it sepia", 2))
-	copied, err := s.Duplicate(t.Context(), first.ID)
+	copied, err := s.Duplicate(t.Context(), first.ID, false)
 	if err != nil || copied.ID == first.ID || copied.Recipe.Prompt != first.Recipe.Prompt || copied.Recipe.Steps != 2 ||
 		len(copied.Images) != 1 || copied.Images[0].SHA256 != first.Images[0].SHA256 {
 		t.Fatalf("the copy is %+v, %v", copied, err)
@@ -142,7 +142,7 @@ func TestQueue_DuplicateIsAJobOfItsOwn(t *testing.T) {
 	if j := st.WaitEnd(t, s, copied.ID); j.State != job.Succeeded {
 		t.Errorf("the copy ended as %s: %+v", j.State, j.Error)
 	}
-	if _, err := s.Duplicate(t.Context(), first.ID); err == nil || job.AsError(err).Code != job.CodeNotFound {
+	if _, err := s.Duplicate(t.Context(), first.ID, false); err == nil || job.AsError(err).Code != job.CodeNotFound {
 		t.Errorf("a copy of a removed job: %v", err)
 	}
 }

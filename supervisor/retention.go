@@ -30,25 +30,30 @@ type past struct {
 	id    job.ID
 	ended time.Time
 	bytes int64
+	star  bool
 }
 
 // excess gives the jobs that are more than is kept, of a list with the oldest first. The newest always stays: a person
-// may be looking at it.
+// may be looking at it. So does what has a star, and others go instead.
 func excess(list []past, u Upkeep) []job.ID {
 	var total int64
 	for _, p := range list {
 		total += p.bytes
 	}
 	var ids []job.ID
+	left := len(list)
 	for i, p := range list {
-		left := len(list) - i
 		many := u.KeepJobs > 0 && left > u.KeepJobs
 		large := u.KeepBytes > 0 && total > u.KeepBytes
-		if left == 1 || !many && !large {
+		if i == len(list)-1 || !many && !large {
 			break
+		}
+		if p.star {
+			continue
 		}
 		ids = append(ids, p.id)
 		total -= p.bytes
+		left--
 	}
 	return ids
 }
@@ -64,6 +69,9 @@ func (s *Supervisor) retention() {
 		case <-s.tidied:
 		}
 		u := *s.upkeep.Load()
+		if err := s.emptyTrash(); err != nil && s.ctx.Err() == nil {
+			s.log.Warn("empty the trash", "err", err)
+		}
 		if s.cfg.NoRetention || u.KeepJobs == 0 && u.KeepBytes == 0 {
 			continue
 		}
@@ -90,8 +98,9 @@ func (s *Supervisor) retain(u Upkeep, known map[job.ID]past) (removed int, err e
 	for _, e := range endings {
 		p, ok := known[e.ID]
 		if !ok || !p.ended.Equal(e.Ended) {
-			p = past{e.ID, e.Ended, s.store.Bytes(e.ID)}
+			p = past{id: e.ID, ended: e.Ended, bytes: s.store.Bytes(e.ID)}
 		}
+		p.star = e.Starred
 		fresh[e.ID] = p
 		list = append(list, p)
 	}
@@ -113,4 +122,16 @@ func (s *Supervisor) retain(u Upkeep, known map[job.ID]past) (removed int, err e
 		}
 	}
 	return removed, nil
+}
+
+// emptyTrash removes for good what has been in the trash for long. Originals stay.
+func (s *Supervisor) emptyTrash() error {
+	rows, err := s.store.TrashedBefore(s.ctx, s.cfg.Now().Add(-TrashFor))
+	kept := map[string]bool{}
+	for _, row := range rows {
+		if _, _, err := s.cleanupJob(s.ctx, row.Job, CleanupQuery{}, kept); err != nil && !gone(err) {
+			return err
+		}
+	}
+	return err
 }

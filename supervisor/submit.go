@@ -212,7 +212,7 @@ func (s *Supervisor) insert(ctx context.Context, sub Submission, spec model.Spec
 			}
 		}
 	}()
-	j := job.Job{ID: id, State: job.Queued, Recipe: sub.Recipe, Images: []job.Image{}, Notices: []job.Notice{},
+	j := job.Job{ID: id, State: job.Queued, Recipe: sub.Recipe, Parent: sub.Parent, Images: []job.Image{}, Notices: []job.Notice{},
 		Timings: map[string]float64{}}
 	if err := s.placeImages(ctx, &j, sub); err != nil {
 		return j, err
@@ -246,6 +246,7 @@ func (s *Supervisor) insert(ctx context.Context, sub Submission, spec model.Spec
 	}
 	kept = true
 	s.store.Keep(id)
+	j.Parent, j.Photo = row.Job.Parent, row.Job.Photo
 	// The job is acknowledged by the row. In the view before the loop knows it: Job must find it at once.
 	s.mu.Lock()
 	s.view.jobs[id] = j

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -38,6 +39,7 @@ type Supervisor struct {
 	instance *instance
 	started  time.Time
 	decodes  chan struct{}
+	thumbs   chan struct{} // one is made at a time
 	// modelKnown is closed when the selected model is there, or cannot be.
 	modelKnown chan struct{}
 
@@ -75,6 +77,7 @@ type Supervisor struct {
 type view struct {
 	jobs    map[job.ID]job.Job
 	ended   []job.ID // newest last
+	paces   map[string]plan.Pace
 	worker  event.Worker
 	queue   event.Queue
 	spec    model.Spec
@@ -99,8 +102,8 @@ func Open(ctx context.Context, cfg Config) (*Supervisor, error) {
 	s := &Supervisor{
 		cfg: cfg, log: cfg.Log, store: st, hub: event.New(boot), instance: inst, started: cfg.Now(),
 		decodes: make(chan struct{}, decodesMax), modelKnown: make(chan struct{}), requests: make(chan request), inbox: inbox{wake: make(chan struct{}, 1)},
-		tidied: make(chan struct{}, 1),
-		rows:   map[job.ID]*entry{}, paces: map[string]plan.Pace{}, queue: newQueue(),
+		tidied: make(chan struct{}, 1), thumbs: make(chan struct{}, 1),
+		rows: map[job.ID]*entry{}, paces: map[string]plan.Pace{}, queue: newQueue(),
 	}
 	s.view = view{jobs: map[job.ID]job.Job{}, worker: event.Worker{State: string(worker.Down)}, setup: map[string]job.Notice{
 		partModel:  {Code: "model_preparing", Message: "the model is being prepared"},
@@ -248,7 +251,7 @@ func (s *Supervisor) snapshot() event.State {
 	reasons := s.reasons()
 	return event.State{
 		Epoch: s.hub.Epoch(), Version: s.cfg.Version, Ready: len(reasons) == 0, Reasons: reasons, Jobs: jobs,
-		Worker: s.view.worker, Queue: s.queueView(), Model: modelView(s.view.spec), Gauges: *s.gauged.Load(),
+		Worker: s.view.worker, Queue: s.queueView(), Model: s.modelView(), Gauges: *s.gauged.Load(),
 		Notices: append([]job.Notice{}, s.view.notices...), Downloads: s.pulls.list(),
 	}
 }
@@ -329,7 +332,7 @@ func (s *Supervisor) modelsChanged() {
 func PresetViews(m model.Spec) []event.PresetView {
 	views := []event.PresetView{}
 	for _, name := range m.PresetNames() {
-		views = append(views, event.PresetView{Name: name, Steps: cmp.Or(m.Presets[name].Steps, m.DefaultSteps)})
+		views = append(views, event.PresetView{Name: name, Steps: cmp.Or(m.Presets[name].Steps, m.DefaultSteps), CFG: m.Presets[name].CFG})
 	}
 	return views
 }
@@ -343,9 +346,15 @@ func LoRAViews(m model.Spec) []event.LoRAView {
 	return views
 }
 
-func modelView(m model.Spec) event.ModelView {
+// modelView is what a page offers, with what it takes here. The caller holds mu.
+func (s *Supervisor) modelView() event.ModelView {
+	m, paces := s.view.spec, s.view.paces
 	v := event.ModelView{ID: m.ID, Name: m.Name, Notice: m.Notice, MaxImages: m.MaxImages, Steps: m.DefaultSteps,
-		CFG: m.DefaultCFG, KnownEdits: []event.KnownEdit{}, Presets: PresetViews(m), LoRAs: LoRAViews(m)}
+		CFG: m.DefaultCFG, KnownEdits: []event.KnownEdit{}, Presets: PresetViews(m), LoRAs: LoRAViews(m),
+		Takes: plan.Quote(paces, m.ID, m.DefaultSteps, m.DefaultCFG)}
+	for i, p := range v.Presets {
+		v.Presets[i].Takes = plan.Quote(paces, m.ID, p.Steps, cmp.Or(p.CFG, m.DefaultCFG))
+	}
 	for _, e := range m.KnownEdits {
 		v.KnownEdits = append(v.KnownEdits, event.KnownEdit{Label: e.Label, Prompt: e.Prompt, Group: e.Group, Images: e.Images})
 	}
@@ -422,5 +431,6 @@ func (s *Supervisor) loadPaces(ctx context.Context) error {
 	if err := json.Unmarshal([]byte(text), &s.paces); err != nil {
 		return fmt.Errorf("learned paces: %w", err)
 	}
+	s.view.paces = maps.Clone(s.paces)
 	return nil
 }

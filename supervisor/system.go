@@ -80,7 +80,7 @@ func (s *Supervisor) System() System {
 	sys := System{
 		Version: s.cfg.Version, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(),
 		PID: os.Getpid(), StartedAt: s.started, UptimeS: seconds(s.cfg.Now().Sub(s.started)), URL: s.instance.url(),
-		Worker: s.view.worker, Model: modelView(s.view.spec), Gauges: g, DiskTotal: s.diskAll.Load(),
+		Worker: s.view.worker, Model: s.modelView(), Gauges: g, DiskTotal: s.diskAll.Load(),
 		QueueMax: s.cfg.QueueMax, DataFolder: s.cfg.Home, JobsFolder: s.store.JobsDir(), Listeners: s.hub.Subscribers(),
 	}
 	for _, j := range s.view.jobs {

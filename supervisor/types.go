@@ -12,6 +12,8 @@ type Submission struct {
 	Recipe  job.Recipe
 	Uploads []Upload // consumed by Submit, also when it fails
 	Mask    *Upload
+	// Parent is the job whose result is edited. Empty: the newest job whose result the first upload is, if there is one.
+	Parent job.ID
 }
 
 // System is what a person may know of the program and the machine.

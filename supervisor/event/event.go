@@ -150,6 +150,7 @@ type ModelView struct {
 	MaxImages  int          `json:"max_images"`
 	Steps      int          `json:"default_steps"`
 	CFG        float64      `json:"default_true_cfg_scale"`
+	Takes      []float64    `json:"takes_s,omitempty" nullable:"false" doc:"seconds of an edit by default: low, high, from what was measured here; absent until then"`
 	KnownEdits []KnownEdit  `json:"known_edits" nullable:"false"`
 	Presets    []PresetView `json:"presets" nullable:"false" doc:"the quickest first"`
 	LoRAs      []LoRAView   `json:"loras" nullable:"false"`
@@ -157,8 +158,10 @@ type ModelView struct {
 
 // PresetView is a preset of a model as a page offers it.
 type PresetView struct {
-	Name  string `json:"name"`
-	Steps int    `json:"steps"`
+	Name  string    `json:"name"`
+	Steps int       `json:"steps"`
+	CFG   float64   `json:"true_cfg_scale,omitempty" doc:"guidance; absent: the model's default"`
+	Takes []float64 `json:"takes_s,omitempty" nullable:"false" doc:"seconds of an edit: low, high, from what was measured here; absent until then"`
 }
 
 // LoRAView is a LoRA of a model as a page offers it.

@@ -34,6 +34,11 @@ type Job struct {
 	Recipe  Recipe  `json:"recipe"`
 	Images  []Image `json:"images" nullable:"false" doc:"sources in the order of the request, upright and in sRGB"`
 	Mask    *Mask   `json:"mask,omitempty" doc:"what of image 1 may change; at /api/v1/jobs/{id}/mask"`
+	// Parent and Photo make the tree of edits; both are the store's to say.
+	Parent    ID         `json:"parent,omitempty" doc:"job whose result was edited; absent: the photo itself"`
+	Photo     string     `json:"photo,omitempty" doc:"sha256 of the photo that this tree of edits began with"`
+	Starred   bool       `json:"starred,omitempty"`
+	TrashedAt *time.Time `json:"trashed_at,omitempty" doc:"in the trash since; absent: not in the trash"`
 	// Position is the place in the queue, 1 for the next to run; 0 when not queued.
 	Position int   `json:"position" doc:"place in the queue, 1 is next; 0 when not queued"`
 	Phase    Phase `json:"phase,omitempty"`

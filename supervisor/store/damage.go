@@ -161,6 +161,9 @@ func (s *Store) copyRows(ctx context.Context, to *Store) (int, error) {
 				saved++
 			}
 		}
+		if err := growTrees(ctx, tx); err != nil {
+			return err
+		}
 		return copyTable(ctx, old, tx, "settings", "SELECT * FROM settings")
 	})
 	return saved, err
@@ -202,6 +205,16 @@ func copyJob(ctx context.Context, old *sql.DB, tx *sql.Tx, num int64) (bool, err
 	}
 	if n, err := done.RowsAffected(); err != nil || n == 0 {
 		return false, err
+	}
+	var parent, photo, result string
+	var starred, trashed int64
+	err = old.QueryRowContext(ctx, "SELECT parent, photo, result, starred, trashed_ms FROM jobs WHERE num = ?", num).
+		Scan(&parent, &photo, &result, &starred, &trashed)
+	if err == nil { // else the schema is older than trees are
+		if _, err := tx.ExecContext(ctx, "UPDATE jobs SET parent = ?, photo = ?, result = ?, starred = ?, trashed_ms = ? WHERE num = ?",
+			parent, photo, result, starred, trashed, num); err != nil {
+			return false, fmt.Errorf("keep a job: %w", err)
+		}
 	}
 	for _, table := range []string{"attempts", "images"} {
 		if err := copyTable(ctx, old, tx, table, "SELECT * FROM "+table+" WHERE job = ?", id); err != nil {

@@ -36,6 +36,9 @@ const (
 // AttemptPrefix begins the name of whatever one attempt writes.
 const AttemptPrefix = "attempt-"
 
+// ThumbFile names the small picture of a job: 0 of its source, 1 of its result.
+func ThumbFile(n int) string { return "thumb-" + strconv.Itoa(n) + ".jpg" }
+
 // InputFile names source n, from 1, as the worker reads it.
 func InputFile(n int) string { return "input-" + strconv.Itoa(n) + ".png" }
 

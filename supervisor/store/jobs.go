@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"qie/supervisor/job"
@@ -37,17 +36,21 @@ const (
 	pageSizeMax = 200
 )
 
-// Insert adds a job at the end of the queue, or one that ended long ago. It is durable when Insert returns; Order is
-// filled in.
+// Insert adds a job at the end of the queue, or one that ended long ago. It is durable when Insert returns; Order and
+// the job's place in its tree are filled in.
 func (s *Store) Insert(ctx context.Context, row *Row) error {
 	return s.tx(ctx, "insert", func(tx *sql.Tx) error {
+		if err := settleParent(ctx, tx, &row.Job); err != nil {
+			return err
+		}
 		body, err := encode(row.Job)
 		if err != nil {
 			return err
 		}
-		err = tx.QueryRowContext(ctx, `INSERT INTO jobs (id, ord, state, prompt, body, seed, created_ms, ended_ms)
-			VALUES (?, (SELECT coalesce(max(ord), 0) + 1 FROM jobs), ?, ?, ?, ?, ?, ?) RETURNING ord`,
-			row.Job.ID, row.Job.State, row.Job.Recipe.Prompt, body, row.Seed, millis(row.Job.CreatedAt), ended(row.Job)).Scan(&row.Order)
+		err = tx.QueryRowContext(ctx, `INSERT INTO jobs (id, ord, state, prompt, body, seed, created_ms, ended_ms, parent, photo, result)
+			VALUES (?, (SELECT coalesce(max(ord), 0) + 1 FROM jobs), ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING ord`,
+			row.Job.ID, row.Job.State, row.Job.Recipe.Prompt, body, row.Seed, millis(row.Job.CreatedAt), ended(row.Job),
+			row.Job.Parent, row.Job.Photo, resultHash(row.Job)).Scan(&row.Order)
 		if err != nil {
 			return fmt.Errorf("insert job: %w", err)
 		}
@@ -70,8 +73,8 @@ func (s *Store) Record(ctx context.Context, row Row, attempt *Attempt) error {
 			return err
 		}
 		done, err := tx.ExecContext(ctx,
-			"UPDATE jobs SET ord = ?, state = ?, body = ?, deaths = ?, errors = ?, ended_ms = ? WHERE id = ?",
-			row.Order, row.Job.State, body, row.Deaths, row.Errors, ended(row.Job), row.Job.ID)
+			"UPDATE jobs SET ord = ?, state = ?, body = ?, deaths = ?, errors = ?, ended_ms = ?, result = ? WHERE id = ?",
+			row.Order, row.Job.State, body, row.Deaths, row.Errors, ended(row.Job), resultHash(row.Job), row.Job.ID)
 		if err != nil {
 			return fmt.Errorf("record job: %w", err)
 		}
@@ -125,19 +128,27 @@ func (s *Store) LastOrder(ctx context.Context) (int64, error) {
 	return last, err
 }
 
-const columns = "body, ord, seed, deaths, errors, num"
+const columns = "body, ord, seed, deaths, errors, num, parent, photo, starred, trashed_ms"
 
 type scanner interface{ Scan(...any) error }
 
 func scan(from scanner) (Row, int64, error) {
 	var row Row
 	var body string
-	var num int64
-	if err := from.Scan(&body, &row.Order, &row.Seed, &row.Deaths, &row.Errors, &num); err != nil {
+	var num, trashed int64
+	var tree job.Job
+	err := from.Scan(&body, &row.Order, &row.Seed, &row.Deaths, &row.Errors, &num, &tree.Parent, &tree.Photo, &tree.Starred, &trashed)
+	if err != nil {
 		return row, 0, err
 	}
 	if err := json.Unmarshal([]byte(body), &row.Job); err != nil {
 		return row, 0, fmt.Errorf("stored job: %w", err)
+	}
+	j := &row.Job
+	j.Parent, j.Photo, j.Starred, j.TrashedAt = tree.Parent, tree.Photo, tree.Starred, nil
+	if trashed != 0 {
+		at := time.UnixMilli(trashed).UTC()
+		j.TrashedAt = &at
 	}
 	return row, num, nil
 }
@@ -201,11 +212,11 @@ func (s *Store) Query(ctx context.Context, q Query) (Page, error) {
 		}
 		from = n
 	}
+	where, args := q.where()
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	found, err := s.read.QueryContext(ctx, "SELECT "+columns+` FROM jobs WHERE num < ? AND (? = '' OR state = ?)
-		AND (? = '' OR prompt LIKE ? ESCAPE '\') ORDER BY num DESC LIMIT ?`,
-		from, q.State, q.State, q.Text, "%"+escapeLike(q.Text)+"%", limit+1)
+	found, err := s.read.QueryContext(ctx, "SELECT "+columns+" FROM jobs WHERE num < ? AND "+where+" ORDER BY num DESC LIMIT ?",
+		append(append([]any{from}, args...), limit+1)...)
 	if err != nil {
 		return page, fmt.Errorf("read jobs: %w", err)
 	}
@@ -252,31 +263,11 @@ func (s *Store) Attempts(ctx context.Context, id job.ID) ([]Attempt, error) {
 	return attempts, found.Err()
 }
 
-// Delete removes the row, then the files: a crash between leaves files that nobody shows, never a row without files.
-func (s *Store) Delete(ctx context.Context, id job.ID) error {
-	err := s.tx(ctx, "delete", func(tx *sql.Tx) error {
-		done, err := tx.ExecContext(ctx, "DELETE FROM jobs WHERE id = ?", id)
-		if err != nil {
-			return fmt.Errorf("delete job: %w", err)
-		}
-		if n, err := done.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(notFound(id), err)
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return s.RemoveFiles(id)
-}
-
 func notFound(id job.ID) error { return job.Errorf(job.CodeNotFound, "there is no job %s", id) }
 
-func escapeLike(text string) string {
-	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text)
-}
-
+// encode leaves out what has columns of its own: the loop may hold an older word of it.
 func encode(j job.Job) (string, error) {
+	j.Parent, j.Photo, j.Starred, j.TrashedAt = "", "", false, nil
 	body, err := json.Marshal(j)
 	if err != nil {
 		return "", fmt.Errorf("encode job: %w", err)

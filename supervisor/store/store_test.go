@@ -175,13 +175,13 @@ func TestDelete_RemovesRowsAndFiles(t *testing.T) {
 	if got := s.Bytes(id); got != 2 {
 		t.Errorf("%d bytes, want 2", got)
 	}
-	if err := s.Delete(t.Context(), id); err != nil {
+	if _, err := s.Delete(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(s.Dir(id)); err == nil {
 		t.Error("the files are still there")
 	}
-	if err := s.Delete(t.Context(), id); err == nil || job.AsError(err).Code != job.CodeNotFound {
+	if _, err := s.Delete(t.Context(), id); err == nil || job.AsError(err).Code != job.CodeNotFound {
 		t.Errorf("the second delete: %v", err)
 	}
 	var images int

@@ -24,8 +24,9 @@ type Original struct {
 
 // Ending is a job that has ended, without its contents.
 type Ending struct {
-	ID    job.ID
-	Ended time.Time
+	ID      job.ID
+	Ended   time.Time
+	Starred bool
 }
 
 // Endings gives every job that has ended, oldest end first.
@@ -33,7 +34,7 @@ func (s *Store) Endings(ctx context.Context) ([]Ending, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	found, err := s.read.QueryContext(ctx,
-		"SELECT id, ended_ms FROM jobs WHERE state IN ('succeeded', 'failed', 'canceled') ORDER BY ended_ms, num")
+		"SELECT id, ended_ms, starred FROM jobs WHERE state IN ('succeeded', 'failed', 'canceled') ORDER BY ended_ms, num")
 	if err != nil {
 		return nil, fmt.Errorf("read jobs: %w", err)
 	}
@@ -42,7 +43,7 @@ func (s *Store) Endings(ctx context.Context) ([]Ending, error) {
 	for found.Next() {
 		var e Ending
 		var ended int64
-		if err := found.Scan(&e.ID, &ended); err != nil {
+		if err := found.Scan(&e.ID, &ended, &e.Starred); err != nil {
 			return nil, err
 		}
 		e.Ended = time.UnixMilli(ended)

@@ -36,15 +36,16 @@ export const shoot = (page: Page, name: string): Promise<Buffer> => page.screens
 
 export const byId = (page: Page, id: string) => page.locator(`[data-testid="${id}"]`)
 
-/** What axe finds serious or critical on the page as it stands. */
-export async function seriousViolations(page: Page): Promise<string[]> {
+/** What axe finds on the page as it stands, with its impact. */
+export async function violations(page: Page): Promise<string[]> {
   const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8")
   await page.evaluate(axe)
   return page.evaluate(async () => {
     type Axe = { run: (of: Document) => Promise<{ violations: { id: string; impact: string; nodes: { html: string }[] }[] }> }
-    const { violations } = await (globalThis as unknown as { axe: Axe }).axe.run(document)
-    return violations
-      .filter((v) => v.impact === "serious" || v.impact === "critical")
-      .map((v) => `${v.id}: ${v.nodes.map((n) => n.html.slice(0, 120)).join(" | ")}`)
+    const { violations: found } = await (globalThis as unknown as { axe: Axe }).axe.run(document)
+    return found.map((v) => `${v.impact} ${v.id}: ${v.nodes.map((n) => n.html.slice(0, 160)).join(" | ")}`)
   })
 }
+
+/** What axe finds serious or critical. */
+export const seriousViolations = async (page: Page): Promise<string[]> => (await violations(page)).filter((v) => /^(serious|critical) /.test(v))

@@ -161,7 +161,6 @@ test("an edit is canceled in mid-job", async () => {
   const item = itemOf(page, id, "canceled")
   await item.hover()
   await item.getByRole("button", { name: /^Remove “/ }).click()
-  await item.getByRole("button", { name: "Remove for good?" }).click()
   await item.waitFor({ state: "detached" })
 })
 

@@ -1,7 +1,8 @@
 import { lazy, useEffect, useRef, useState } from "react"
 import { takeDropped } from "./actions/commands"
-import { help, system, theme } from "./actions/registry"
-import { History } from "./features/history/history"
+import { help, notify, system, theme } from "./actions/registry"
+import { Aside } from "./features/gallery/aside"
+import { Gallery } from "./features/gallery/gallery"
 import { HelpPanel } from "./features/help/help-panel"
 import { Catalogue } from "./features/models/catalogue"
 import { GetModelCard } from "./features/models/get-model-card"
@@ -9,16 +10,20 @@ import { PromptDock } from "./features/prompt/prompt-dock"
 import { Sources } from "./features/sources/sources"
 import { Announcer } from "./features/stage/announcer"
 import { Stage } from "./features/stage/stage"
+import { Trail } from "./features/tree/trail"
+import { TreePanel } from "./features/tree/tree-panel"
 import { ConnectionLine } from "./features/system/connection-line"
 import { ReadyBanner } from "./features/system/ready-banner"
 import { SystemPanel } from "./features/system/system-panel"
 import { TokenDialog } from "./features/system/token-dialog"
 import { WorkerLine } from "./features/system/worker-line"
-import { t } from "./lib/i18n"
-import { isDark, useUi } from "./lib/ui-store"
+import { languages, t } from "./lib/i18n"
+import { isDark, setLanguage, useUi } from "./lib/ui-store"
 import { useBoard } from "./live/board"
 import { hasEnded } from "./live/progress"
-import { ActionButton } from "./ui/button"
+import { canNotify } from "./live/title"
+import { ActionButton, Button } from "./ui/button"
+import { DoneLine } from "./ui/done-line"
 import { Icon } from "./ui/icons"
 
 /** Editors are loaded when they are opened. */
@@ -27,11 +32,18 @@ const editors = {
   crop: lazy(() => import("./features/crop/crop-editor").then((m) => ({ default: m.CropEditor }))),
 }
 
-/** The regions of the page and who lives in them. */
+/** Everything is said anew in another language. */
 export function App() {
   const dropping = useDropAndPaste()
   useFirstSelection()
+  const language = useUi((ui) => ui.language)
+  return <Regions key={language} dropping={dropping} />
+}
+
+/** The regions of the page and who lives in them. */
+function Regions({ dropping }: { dropping: boolean }) {
   const choice = useUi((ui) => ui.theme)
+  const notifies = useUi((ui) => ui.notify)
   return (
     <div className="flex min-h-dvh flex-col lg:h-dvh">
       <a href="#prompt" className="sr-only z-50 rounded-md bg-raised px-3 py-2 focus:not-sr-only focus:absolute focus:top-2 focus:left-2">
@@ -46,6 +58,8 @@ export function App() {
           <WorkerLine />
           <ConnectionLine />
           <div className="flex">
+            {canNotify() && <ActionButton action={notify} icon="bell" iconOnly pressed={notifies} className={notifies ? "!text-accent" : ""} />}
+            <LanguageButton />
             <ActionButton action={system} icon="chip" iconOnly />
             <ActionButton action={theme} icon={isDark(choice) ? "sun" : "moon"} iconOnly />
             <ActionButton action={help} icon="help" iconOnly />
@@ -57,9 +71,10 @@ export function App() {
           <ReadyBanner />
           <GetModelCard />
           <Stage editors={editors} />
+          <Trail />
           <PromptDock sources={<Sources />} />
         </main>
-        <History />
+        <Aside gallery={<Gallery />} tree={<TreePanel />} />
       </div>
       {dropping && (
         <div className="pointer-events-none fixed inset-2 z-30 grid place-items-center rounded-xl border-2 border-dashed border-accent bg-backdrop">
@@ -68,11 +83,21 @@ export function App() {
           </p>
         </div>
       )}
+      <DoneLine />
       <Announcer />
       <HelpPanel />
       <SystemPanel><Catalogue /></SystemPanel>
       <TokenDialog />
     </div>
+  )
+}
+
+/** The other language, in its own words. */
+function LanguageButton() {
+  const language = useUi((ui) => ui.language)
+  const other = language === "en" ? "zh" : "en"
+  return (
+    <Button look="quiet" lang={other === "zh" ? "zh-Hans" : "en"} className="!px-2" data-testid="language" title={t("language.label")} onClick={() => void setLanguage(other)}>{languages[other]}</Button>
   )
 }
 

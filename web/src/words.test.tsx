@@ -24,9 +24,9 @@ beforeAll(async () => {
   }
   banner = (await import("./features/system/ready-banner")).ReadyBanner
   workerLine = (await import("./features/system/worker-line")).WorkerLine
-  line = (await import("./features/history/queue-line")).QueueLine
-  const { HistoryItem } = await import("./features/history/history-item")
-  item = (job) => inside(<HistoryItem job={job} selected={false} />)
+  line = (await import("./features/gallery/queue-line")).QueueLine
+  const { GalleryItem } = await import("./features/gallery/gallery-item")
+  item = (job) => inside(<GalleryItem job={job} selected={false} />)
   const { Notices } = await import("./features/stage/notices")
   notices = (job) => inside(<Notices job={job} />)
   const { ProblemCard } = await import("./ui/problem-card")

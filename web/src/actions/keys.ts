@@ -23,9 +23,9 @@ export const isSingle = (key: string): boolean => !key.startsWith("Mod+") && !ke
 /** find gives what a key means: what the open editor makes of it, else the page. An editor leaves only the view to the page. */
 export function find(key: string, editor: Editor = null): Action | undefined {
   const means = (action: Action) => action.keys.includes(key)
-  const own = actions.find((action) => action.scope === editor && means(action))
+  const own = actions.find((action) => (action.scope ?? null) === editor && means(action))
   if (own || editor === null) return own
-  return actions.find((action) => action.scope === null && (action.everywhere || action.group === "group.view") && means(action))
+  return actions.find((action) => !action.scope && (action.everywhere || action.group === "group.view") && means(action))
 }
 
 /** shown writes a key for people. */
@@ -50,7 +50,8 @@ function pressed(e: KeyboardEvent): void {
   const { singleKeys, panel, editor } = useUi.getState()
   const action = find(key, editor)
   if (!action || panel !== null) return
-  if (isSingle(key) && (!singleKeys || writes(e.target))) return
+  if (isSingle(key) && !singleKeys) return
+  if ((isSingle(key) || action.writes) && writes(e.target)) return
   if (key === "Enter" && e.target instanceof HTMLButtonElement) return // it presses the button
   if (e.repeat && !action.repeats) return
   const now = situation()

@@ -12,7 +12,9 @@ beforeAll(async () => {
 
 const job = (state: string) => ({ id: state, state }) as Job
 const at = (change: object) =>
-  registry.situationOf({ ready: true, sources: 1, prompt: "make it sepia", sending: false, editor: null, selected: null, jobs: [], ...change })
+  registry.situationOf({
+    ready: true, sources: 1, prompt: "make it sepia", sending: false, editor: null, selected: null, atPhoto: false, jobs: [], ...change,
+  })
 
 test("names and keys are used once", () => {
   const names = registry.actions.map((a) => a.name)
@@ -25,6 +27,7 @@ test.each([
   [{ key: "Enter", ctrlKey: true }, "run"], [{ key: "Enter", metaKey: true }, "run"], [{ key: "X", shiftKey: true }, "cancel"],
   [{ key: "x" }, undefined], [{ key: "?", shiftKey: true }, "help"], [{ key: "/" }, "search"], [{ key: "e" }, "edit-result"],
   [{ key: "e", ctrlKey: true }, undefined], [{ key: "R", shiftKey: true }, "retry"], [{ key: "r" }, "again"],
+  [{ key: "z", ctrlKey: true }, "undo"], [{ key: "Z", metaKey: true, shiftKey: true }, "redo"], [{ key: "Enter", ctrlKey: true, shiftKey: true }, "run-next"],
 ])("%j means %s", (press, name) => {
   const full = { ctrlKey: false, metaKey: false, altKey: false, shiftKey: false, ...press }
   expect(keys.find(keys.chord(full))?.name).toBe(name)

@@ -1,4 +1,5 @@
 import type { Job } from "../api/gen/qie"
+import { baseOf } from "../lib/base"
 import { fileName } from "../lib/format"
 import type { PlainKey } from "../lib/i18n"
 import type { MaskTool } from "../lib/mask"
@@ -6,8 +7,9 @@ import { draw, redoMask, stepBrush, undoMask, useMask } from "../lib/mask-store"
 import { mirrorPhoto, turnPhoto } from "../lib/shape-store"
 import { compareModes, isDark, useUi, type Editor } from "../lib/ui-store"
 import { viewBook } from "../lib/view-book"
-import { keepJob, readBoard, readHistory, readJob } from "../live/board"
+import { readBoard, readHistory, readJob } from "../live/board"
 import { hasEnded, isActive } from "../live/progress"
+import { askToNotify, canNotify } from "../live/title"
 import * as commands from "./commands"
 
 /** What an action may look at. Buttons, keys and the help page all ask with the same eyes. */
@@ -18,6 +20,8 @@ export type Situation = {
   sending: boolean
   selected: Job | null
   editor: Editor
+  /** the photo of a tree is on the stage, behind an undo */
+  atPhoto: boolean
   /** the job that cancel means: the one on the stage, else the one that runs */
   stoppable: Job | null
 }
@@ -26,13 +30,15 @@ export type Situation = {
 export type Action = {
   name: string
   label: PlainKey
-  group: "group.edit" | "group.result" | "group.view" | "group.mask" | "group.crop"
-  /** the editor that it belongs to; null is the page itself */
-  scope: Editor
+  group: "group.edit" | "group.result" | "group.tree" | "group.view" | "group.mask" | "group.crop"
+  /** the editor that it belongs to; absent is the page itself */
+  scope?: NonNullable<Editor>
   /** possible while an editor is open, as what only changes the view is */
-  everywhere?: boolean
+  everywhere?: true
   /** a key that is held does it again and again */
-  repeats?: boolean
+  repeats?: true
+  /** the keys mean something else where one writes, such as undo */
+  writes?: true
   /** as KeyboardEvent.key; Mod is Ctrl, or Command on a Mac */
   keys: readonly string[]
   enabled: (s: Situation) => boolean
@@ -45,123 +51,189 @@ const succeeded = (s: Situation) => s.selected?.state === "succeeded"
 const focus = (id: string) => document.getElementById(id)?.focus()
 
 export const run: Action = {
-  name: "run", label: "action.run", group: "group.edit", scope: null, keys: ["Mod+Enter"], everywhere: true,
+  name: "run", label: "action.run", group: "group.edit", keys: ["Mod+Enter"], everywhere: true,
   enabled: (s) => s.ready && s.sources > 0 && s.prompt.trim() !== "" && !s.sending,
   perform: () => void commands.run(),
 }
 
 export const cancel: Action = {
-  name: "cancel", label: "action.cancel", group: "group.edit", scope: null, keys: ["Shift+X"],
+  name: "cancel", label: "action.cancel", group: "group.edit", keys: ["Shift+X"],
   enabled: (s) => s.stoppable !== null && s.stoppable.state !== "canceling",
   perform: (s) => { if (s.stoppable) void commands.cancel(s.stoppable.id) },
 }
 
+export const runNext: Action = {
+  name: "run-next", label: "action.run-next", group: "group.edit", keys: ["Mod+Shift+Enter"],
+  enabled: (s) => run.enabled(s), perform: () => void commands.run(true),
+}
+
 export const pick: Action = {
-  name: "pick", label: "action.pick", group: "group.edit", scope: null, keys: ["O"],
+  name: "pick", label: "action.pick", group: "group.edit", keys: ["O"],
   enabled: always, perform: commands.pickFiles,
 }
 
 export const prompt: Action = {
-  name: "prompt", label: "action.prompt", group: "group.edit", scope: null, keys: ["P"],
+  name: "prompt", label: "action.prompt", group: "group.edit", keys: ["P"],
   enabled: always, perform: () => focus("prompt"),
 }
 
+export const promptBefore: Action = {
+  name: "prompt-before", label: "action.prompt-before", group: "group.edit", keys: ["Alt+ArrowUp"],
+  enabled: always, perform: () => commands.promptStep(1),
+}
+
+export const promptAfter: Action = {
+  name: "prompt-after", label: "action.prompt-after", group: "group.edit", keys: ["Alt+ArrowDown"],
+  enabled: always, perform: () => commands.promptStep(-1),
+}
+
+export const lockSeed: Action = {
+  name: "lock-seed", label: "action.lock-seed", group: "group.edit", keys: ["S"],
+  enabled: always, perform: commands.lockSeed,
+}
+
 export const settings: Action = {
-  name: "settings", label: "action.settings", group: "group.edit", scope: null, keys: [","],
+  name: "settings", label: "action.settings", group: "group.edit", keys: [","],
   enabled: always, perform: () => useUi.setState((ui) => ({ settingsOpen: !ui.settingsOpen })),
 }
 
 export const newEdit: Action = {
-  name: "new", label: "action.new", group: "group.edit", scope: null, keys: ["N"],
+  name: "new", label: "action.new", group: "group.edit", keys: ["N"],
   enabled: (s) => s.selected !== null,
   perform: () => { useUi.setState({ selected: null, problem: null }); focus("prompt") },
 }
 
 export const download: Action = {
-  name: "download", label: "action.download", group: "group.result", scope: null, keys: ["D"],
+  name: "download", label: "action.download", group: "group.result", keys: ["D"],
   enabled: succeeded,
   perform: (s) => { if (s.selected?.result) save(s.selected) },
 }
 
 export const editResult: Action = {
-  name: "edit-result", label: "action.edit-result", group: "group.result", scope: null, keys: ["E"],
+  name: "edit-result", label: "action.edit-result", group: "group.result", keys: ["E"],
   enabled: succeeded,
   perform: (s) => { if (s.selected) void commands.editResult(s.selected).then(() => focus("prompt")) },
 }
 
 export const again: Action = {
-  name: "again", label: "action.again", group: "group.result", scope: null, keys: ["R"],
+  name: "again", label: "action.again", group: "group.result", keys: ["R"],
   enabled: (s) => s.selected !== null,
   perform: (s) => { if (s.selected) void commands.again(s.selected).then(() => focus("prompt")) },
 }
 
 export const retry: Action = {
-  name: "retry", label: "action.retry", group: "group.result", scope: null, keys: ["Shift+R"],
+  name: "retry", label: "action.retry", group: "group.result", keys: ["Shift+R"],
   enabled: (s) => s.selected?.state === "failed" || s.selected?.state === "canceled",
   perform: (s) => { if (s.selected) void commands.retry(s.selected.id) },
 }
 
+const ended = (s: Situation) => s.selected !== null && hasEnded(s.selected)
+
+export const undo: Action = {
+  name: "undo", label: "action.undo", group: "group.tree", keys: ["Mod+Z"], writes: true,
+  enabled: (s) => s.selected !== null, perform: () => void commands.undo(),
+}
+
+export const redo: Action = {
+  name: "redo", label: "action.redo", group: "group.tree", keys: ["Mod+Shift+Z", "Mod+Y"], writes: true,
+  enabled: (s) => s.selected !== null || s.atPhoto, perform: commands.redo,
+}
+
+export const star: Action = {
+  name: "star", label: "action.star", group: "group.tree", keys: ["."],
+  enabled: (s) => s.selected !== null,
+  perform: (s) => { if (s.selected) void commands.star(s.selected) },
+}
+
+export const moreLike: Action = {
+  name: "more-like", label: "action.more-like", group: "group.tree", keys: ["V"],
+  enabled: ended,
+  perform: (s) => { if (s.selected) void commands.duplicate(s.selected, true) },
+}
+
+export const duplicate: Action = {
+  name: "duplicate", label: "action.duplicate", group: "group.tree", keys: ["Shift+V"],
+  enabled: (s) => s.selected !== null,
+  perform: (s) => { if (s.selected) void commands.duplicate(s.selected, false) },
+}
+
+export const discard: Action = {
+  name: "discard", label: "action.discard", group: "group.tree", keys: ["Delete", "Backspace"],
+  enabled: ended,
+  perform: (s) => { if (s.selected) void commands.discard([s.selected]) },
+}
+
+export const tree: Action = {
+  name: "tree", label: "action.tree", group: "group.view", keys: ["G"],
+  enabled: always, perform: () => useUi.setState((ui) => ({ aside: ui.aside === "tree" ? "gallery" : "tree" })),
+}
+
 export const older: Action = {
-  name: "older", label: "action.older", group: "group.view", scope: null, keys: ["]"],
+  name: "older", label: "action.older", group: "group.view", keys: ["]"],
   enabled: always, perform: () => step(1),
 }
 
 export const newer: Action = {
-  name: "newer", label: "action.newer", group: "group.view", scope: null, keys: ["["],
+  name: "newer", label: "action.newer", group: "group.view", keys: ["["],
   enabled: always, perform: () => step(-1),
 }
 
 export const compare: Action = {
-  name: "compare", label: "action.compare", group: "group.view", scope: null, keys: ["M"],
+  name: "compare", label: "action.compare", group: "group.view", keys: ["M"],
   enabled: succeeded,
   perform: () => useUi.setState((ui) => ({ compare: compareModes[(compareModes.indexOf(ui.compare) + 1) % compareModes.length] ?? "slider" })),
 }
 
 export const zoomFit: Action = {
-  name: "zoom-fit", label: "action.zoom-fit", group: "group.view", scope: null, keys: ["0"],
+  name: "zoom-fit", label: "action.zoom-fit", group: "group.view", keys: ["0"],
   enabled: always, perform: () => viewBook.fit(),
 }
 
 export const zoomActual: Action = {
-  name: "zoom-actual", label: "action.zoom-actual", group: "group.view", scope: null, keys: ["1"],
+  name: "zoom-actual", label: "action.zoom-actual", group: "group.view", keys: ["1"],
   enabled: always, perform: () => viewBook.actual(),
 }
 
 export const zoomIn: Action = {
-  name: "zoom-in", label: "action.zoom-in", group: "group.view", scope: null, keys: ["+", "="],
+  name: "zoom-in", label: "action.zoom-in", group: "group.view", keys: ["+", "="],
   enabled: always, perform: () => viewBook.zoomBy(zoomStep),
 }
 
 export const zoomOut: Action = {
-  name: "zoom-out", label: "action.zoom-out", group: "group.view", scope: null, keys: ["-"],
+  name: "zoom-out", label: "action.zoom-out", group: "group.view", keys: ["-"],
   enabled: always, perform: () => viewBook.zoomBy(1 / zoomStep),
 }
 
 export const search: Action = {
-  name: "search", label: "action.search", group: "group.view", scope: null, keys: ["/"],
+  name: "search", label: "action.search", group: "group.view", keys: ["/"],
   enabled: always, perform: () => focus("history-search"),
 }
 
 export const theme: Action = {
-  name: "theme", label: "action.theme", group: "group.view", scope: null, keys: ["T"],
+  name: "theme", label: "action.theme", group: "group.view", keys: ["T"],
   enabled: always, perform: () => useUi.setState((ui) => ({ theme: isDark(ui.theme) ? "light" : "dark" })),
 }
 
+export const notify: Action = {
+  name: "notify", label: "action.notify", group: "group.view", keys: [],
+  enabled: canNotify, perform: () => void askToNotify(),
+}
+
 export const system: Action = {
-  name: "system", label: "action.system", group: "group.view", scope: null, keys: ["I"],
+  name: "system", label: "action.system", group: "group.view", keys: ["I"],
   enabled: always, perform: () => useUi.setState({ panel: "system" }),
 }
 
 export const help: Action = {
-  name: "help", label: "action.help", group: "group.view", scope: null, keys: ["?"],
+  name: "help", label: "action.help", group: "group.view", keys: ["?"],
   enabled: always, perform: () => useUi.setState({ panel: "help" }),
 }
 
-/** mask opens the editor of the first photo's mask. */
+/** mask opens the editor of what may change of the picture that is edited next. */
 export const mask: Action = {
-  name: "mask", label: "action.mask", group: "group.edit", scope: null, keys: ["B"],
-  enabled: (s) => s.sources > 0 && s.selected === null && s.editor === null,
-  perform: () => useUi.setState({ editor: "mask", problem: null }),
+  name: "mask", label: "action.mask", group: "group.edit", keys: ["B"],
+  enabled: (s) => s.sources > 0 && s.editor === null && (s.selected === null || succeeded(s)),
+  perform: () => void commands.openEditor("mask"),
 }
 
 const inMask = (s: Situation) => s.editor === "mask"
@@ -210,11 +282,11 @@ export const maskCancel: Action = {
   enabled: inMask, perform: () => useUi.setState({ editor: null }),
 }
 
-/** crop opens the editor of the first photo's frame. */
+/** crop opens the editor of its frame. */
 export const crop: Action = {
-  name: "crop", label: "action.crop", group: "group.edit", scope: null, keys: ["C"],
+  name: "crop", label: "action.crop", group: "group.edit", keys: ["C"],
   enabled: mask.enabled,
-  perform: () => useUi.setState({ editor: "crop", problem: null }),
+  perform: () => void commands.openEditor("crop"),
 }
 
 const inCrop = (s: Situation) => s.editor === "crop"
@@ -245,9 +317,10 @@ export const cropCancel: Action = {
 }
 
 export const actions: readonly Action[] = [
-  run, cancel, pick, prompt, settings, newEdit, download, editResult, again, retry, older, newer, compare, zoomFit, zoomActual,
-  zoomIn, zoomOut, search, theme, system, help, mask, maskBrush, maskEraser, maskRectangle, maskLasso, brushSmaller, brushBigger,
-  maskInvert, maskUndo, maskRedo, maskDone, maskCancel, crop, cropLeft, cropRight, cropMirror, cropDone, cropCancel,
+  run, runNext, cancel, pick, prompt, promptBefore, promptAfter, lockSeed, settings, newEdit, download, editResult, again, retry,
+  undo, redo, star, moreLike, duplicate, discard, tree, older, newer, compare, zoomFit, zoomActual, zoomIn, zoomOut, search, theme,
+  notify, system, help, mask, maskBrush, maskEraser, maskRectangle, maskLasso, brushSmaller, brushBigger, maskInvert, maskUndo,
+  maskRedo, maskDone, maskCancel, crop, cropLeft, cropRight, cropMirror, cropDone, cropCancel,
 ]
 
 export function situation(): Situation {
@@ -255,9 +328,15 @@ export function situation(): Situation {
   const ui = useUi.getState()
   const jobs = board ? Object.values(board.jobs) : []
   return situationOf({
-    ready: board !== null, sources: ui.sources.length, prompt: ui.prompt, sending: ui.sending,
-    editor: ui.editor, selected: readJob(ui.selected), jobs,
+    ready: board !== null, ...given(ui, readJob(ui.selected)), prompt: ui.prompt, sending: ui.sending, editor: ui.editor,
+    selected: readJob(ui.selected), jobs,
   })
+}
+
+/** given is what the next edit begins from, as far as actions look at it. */
+export function given(ui: ReturnType<typeof useUi.getState>, selected: Job | null): Pick<Situation, "sources" | "atPhoto"> {
+  const sources = Math.max(ui.sources.length, baseOf(selected, ui.from, ui.sources.length) ? 1 : 0)
+  return { sources, atPhoto: selected === null && ui.root !== null && ui.sources[0]?.id === ui.root.source }
 }
 
 export function situationOf(at: Omit<Situation, "stoppable"> & { jobs: readonly Job[] }): Situation {
@@ -270,9 +349,7 @@ function step(by: 1 | -1): void {
   const jobs = readHistory()
   const i = jobs.findIndex((job) => job.id === useUi.getState().selected)
   const next = jobs[Math.max(0, Math.min(jobs.length - 1, i + by))]
-  if (!next) return
-  keepJob(next)
-  useUi.setState({ selected: next.id, problem: null })
+  if (next) commands.select(next)
 }
 
 function save(job: Job): void {

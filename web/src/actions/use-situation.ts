@@ -1,17 +1,17 @@
 import { useUi } from "../lib/ui-store"
 import { useBoard, useJob } from "../live/board"
-import { situationOf, type Situation } from "./registry"
+import { given, situationOf, type Situation } from "./registry"
 
 export function useSituation(): Situation {
   const jobs = useBoard((board) => board.jobs)
-  const { sources, prompt, sending, selected, editor } = useUi()
-  const { job } = useJob(selected)
+  const ui = useUi()
+  const { job } = useJob(ui.selected)
   return situationOf({
     ready: jobs !== null,
-    sources: sources.length,
-    prompt,
-    sending,
-    editor,
+    ...given(ui, job),
+    prompt: ui.prompt,
+    sending: ui.sending,
+    editor: ui.editor,
     selected: job,
     jobs: jobs ? Object.values(jobs) : [],
   })

@@ -1,5 +1,5 @@
 import { OFFLINE, RequestError } from "../api/request"
-import { known, t } from "./i18n"
+import { known, spokenLanguage, t } from "./i18n"
 
 /**
  * What a person reads: what happened, the server's own words with what was measured, what was done about it, and the one
@@ -12,12 +12,14 @@ type Failure = { code: string; message: string; done?: string | undefined; hint?
 export function sentence(failure: Failure): Sentence {
   const { code, message } = failure
   const own = known(`error.${code}`)
+  // The server speaks English: where the page has words of its own in another language, they win.
+  const foreign = spokenLanguage() !== "en" && own !== null
   return {
     code,
     what: own ?? (message || t("error.unknown")),
     detail: own === null || message === "" || message === own ? "" : capital(message),
-    done: capital(failure.done || known(`error.${code}.done`) || ""),
-    next: capital(failure.hint || known(`error.${code}.next`) || ""),
+    done: capital((foreign ? "" : failure.done) || known(`error.${code}.done`) || failure.done || ""),
+    next: capital((foreign ? "" : failure.hint) || known(`error.${code}.next`) || failure.hint || ""),
     report: failure.report ?? "",
   }
 }
@@ -33,4 +35,12 @@ export const offline = (): Sentence => sentence({ code: OFFLINE, message: "" })
 export function capital(text: string): string {
   if (/^qie\b/.test(text)) return text
   return text.charAt(0).toUpperCase() + text.slice(1)
+}
+
+/** noticeWords: what the page can say itself it says in its language; resumed brings its numbers along. */
+export function noticeWords(notice: { code: string; message: string }): string {
+  if (spokenLanguage() === "en") return capital(notice.message)
+  const [step, steps] = notice.message.match(/\d+/g) ?? []
+  if (notice.code === "resumed" && step && steps) return t("notice.resumed", { step, steps })
+  return (notice.code === "resumed" ? null : known(`notice.${notice.code}`)) ?? capital(notice.message)
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { bytes, clock, duration, fileName, percent, timeLeft } from "./format"
+import { bytes, clock, duration, fileName, percent, takes, timeLeft } from "./format"
 
 test.each([
   [undefined, ""], [[], ""], [[3], ""], [[Number.NaN, 4], ""], [[0, 0], ""],
@@ -29,3 +29,7 @@ test("a download is named after its photo, once", () => {
   expect(fileName("holiday-edited-0f0f.png", "abcd1234")).toBe("holiday-edited-abcd.png")
   expect(fileName(undefined, "abcd1234")).toBe("qie-edited-abcd.png")
 })
+
+test.each([
+  [[2.1, 3.9], "3 s to 4 s"], [[0.2, 0.6], "about 1 s"], [[70, 130], "2 min to 3 min"], [[20, 40], "20 s to 40 s"], [undefined, ""], [[0, 0], ""],
+])("an edit that takes %j", (range, words) => expect(takes(range)).toBe(words))

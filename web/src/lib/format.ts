@@ -1,4 +1,4 @@
-import { t } from "./i18n"
+import { spokenLanguage, t } from "./i18n"
 
 /** duration in words that fit its size: seconds below a minute and a half, then minutes, then hours. */
 export function duration(s: number): string {
@@ -28,6 +28,14 @@ export function timeLeft(eta_s: readonly number[] | undefined): string {
   return from === to ? t("progress.left", { time: to }) : t("progress.left.range", { low: from, high: to })
 }
 
+/** takes says what an edit takes here, from its measured range; nothing when there is none. */
+export function takes(range_s: readonly number[] | undefined): string {
+  const [low, high] = range_s ?? []
+  if (low === undefined || high === undefined || high <= 0) return ""
+  const [from, to] = [rough(low, unitOf(high)), rough(high)]
+  return from === to ? t("time.about", { time: to }) : t("time.range", { low: from, high: to })
+}
+
 /** bytes in decimal units, as Finder counts. */
 export function bytes(n: number): string {
   if (n < 1e6) return `${Math.round(n / 1e3)} kB`
@@ -40,14 +48,39 @@ export function percent(p: number): number {
   return Math.max(0, Math.min(100, Math.floor(p)))
 }
 
-const sameDay = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" })
-const otherDay = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" })
+const dates = {
+  time: { hour: "2-digit", minute: "2-digit" },
+  date: { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" },
+  day: { weekday: "long", day: "numeric", month: "long", year: "numeric" },
+} as const
+
+const formats = new Map<string, Intl.DateTimeFormat>()
+
+/** format keeps what is dear to make, for each language. The time of day is written as the browser's own region does. */
+function format(kind: keyof typeof dates, when: Date): string {
+  const own = navigatorLanguage()
+  const language = own.startsWith(spokenLanguage()) ? own : spokenLanguage()
+  const made = formats.get(kind + language) ?? new Intl.DateTimeFormat(language, dates[kind])
+  formats.set(kind + language, made)
+  return made.format(when)
+}
+
+const navigatorLanguage = (): string => (typeof navigator === "undefined" ? "en" : navigator.language)
 
 /** clock says when: the time of today, else with the day. */
 export function clock(iso: string, now: Date = new Date()): string {
   const when = new Date(iso)
   if (Number.isNaN(when.getTime())) return ""
-  return (when.toDateString() === now.toDateString() ? sameDay : otherDay).format(when)
+  return format(when.toDateString() === now.toDateString() ? "time" : "date", when)
+}
+
+/** day names the day of a date as a heading. */
+export function day(iso: string, now: Date = new Date()): string {
+  const when = new Date(iso)
+  if (Number.isNaN(when.getTime())) return ""
+  const before = new Date(now.getFullYear(), now.getMonth(), now.getDate() - 1)
+  if (when.toDateString() === now.toDateString()) return t("day.today")
+  return when.toDateString() === before.toDateString() ? t("day.yesterday") : format("day", when)
 }
 
 /** fileName of a download: the photo's name with a mark, or the job's id. */

@@ -1,9 +1,17 @@
 import { readFileSync } from "node:fs"
 import { expect, test } from "vitest"
-import { known, t } from "./i18n"
+import { known, speak, t } from "./i18n"
+import { zh } from "./zh"
 
 test("values fill their names", () => {
   expect(t("progress.step", { step: 2, steps: 4 })).toBe("step 2 of 4")
+  expect(t("action.run")).toBe("Edit")
+})
+
+test("another language says the same with the same values", async () => {
+  await speak("zh")
+  expect([t("action.run"), t("progress.step", { step: 2, steps: 4 }), known("state.succeeded"), known("nothing")]).toEqual(["编辑", "第 2 步，共 4 步", "完成", null])
+  await speak("en")
   expect(t("action.run")).toBe("Edit")
 })
 
@@ -17,6 +25,20 @@ test("every group of the demo's chips has a heading", () => {
 
 const go = (path: string) => readFileSync(new URL(`../../../${path}`, import.meta.url), "utf8")
 const strings = (text: string, form: RegExp) => [...text.matchAll(form)].map((match) => match[1] ?? "")
+
+const names = (text: string) => [...new Set(strings(text, /\{([a-z]+)\}/g))].toSorted()
+
+const english = new Map(
+  ["web/src/lib/i18n.ts", "web/src/lib/words.ts"].flatMap((file) => [...go(file).matchAll(/^ {2}"([^"]+)": "(.*)",$/gm)].map((m) => [m[1] ?? "", m[2] ?? ""] as const)),
+)
+
+test("every sentence takes the same values in both languages, and none is empty or still English", () => {
+  const same = new Set(["system.version", "system.torch", "system.docs", "progress.percent", "progress.title", "progress.title.left", "title.ended", "model.terms", "model.size"])
+  for (const [key, text] of Object.entries(zh)) {
+    expect([key, names(text)]).toEqual([key, names(english.get(key) ?? "?")])
+    expect([key, /[\u4e00-\u9fff]/.test(text) || same.has(key) || /^[^a-z]*\{/.test(text) || key === "advanced.loras"]).toEqual([key, true])
+  }
+})
 
 test.each(strings(go("supervisor/job/state.go"), /^\s+\w+\s+State = "([a-z]+)"/gm))("job state %s has a word", (state) =>
   expect(known(`state.${state}`)).not.toBeNull())

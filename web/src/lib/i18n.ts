@@ -114,9 +114,6 @@ const en = {
   "advanced.size.custom": "custom",
   "advanced.width": "Width in pixels",
   "advanced.height": "Height in pixels",
-  "advanced.preset": "Preset",
-  "advanced.preset.none": "none",
-  "advanced.preset.option": "{name} ({n} steps)",
   "advanced.loras": "LoRAs",
   "advanced.strength": "Strength of {name}",
   "advanced.reset": "Use the model's defaults",
@@ -314,27 +311,122 @@ const en = {
   "error.offline.done": "nothing was sent",
   "error.offline.next": "Check that it runs (./start); your photo and prompt stay here.",
 
+  "group.tree": "Edits of this photo",
+  "action.run-next": "Edit, in front of all that wait",
+  "action.more": "More",
+  "action.undo": "Back to what this was made from",
+  "action.redo": "Forward to its edit",
+  "action.star": "Star or take the star away",
+  "action.more-like": "More like this",
+  "action.duplicate": "Once more, the same",
+  "action.discard": "Put into the trash",
+  "action.tree": "Show the tree of edits, or all edits",
+
+  "aside.gallery": "All edits",
+  "aside.tree": "This photo",
+  "day.today": "Today",
+  "day.yesterday": "Yesterday",
+  "filter.label": "Show only",
+  "filter.starred": "Starred",
+  "filter.photo": "This photo",
+  "filter.trash": "Trash",
+  "trash.empty": "The trash is empty. What lies in it for 30 days is removed.",
+  "history.star": "Star “{prompt}”",
+  "history.unstar": "Take the star from “{prompt}”",
+  "history.duplicate": "Queue “{prompt}” once more",
+  "history.restore": "Take “{prompt}” out of the trash",
+  "history.remove.final": "Remove “{prompt}” for good",
+  "queue.title": "Waiting edits",
+  "queue.first": "Run “{prompt}” next",
+  "queue.up": "Move “{prompt}” one place up",
+  "queue.down": "Move “{prompt}” one place down",
+  "queue.cancel": "Take “{prompt}” out of the line",
+  "queue.more": "{n} more wait",
+  "done.trashed": "“{prompt}” is in the trash.",
+  "done.trashed.many": "{n} edits are in the trash.",
+  "done.undo": "Undo",
+
+  "tree.title": "Edits of this photo",
+  "tree.photo": "The photo",
+  "tree.trail": "How this picture was made",
+  "tree.none": "Choose an edit to see the tree that it stands in.",
+  "tray.title": "Variations",
+  "tray.one": "Variation {n} of {of}",
+  "tray.keep": "Keep only this",
+  "base.label": "The next edit begins from",
+  "base.result": "this result",
+  "base.photo": "the photo",
+  "base.slot": "Photo 1: {name}",
+  "base.is": "what is on the stage",
+  "action.prompt-before": "The sentence before",
+  "action.prompt-after": "The sentence after",
+  "action.lock-seed": "Lock the seed, or let it go",
+  "action.notify": "Tell me when an edit ends and I look elsewhere",
+  "caution.negative": "The negative prompt does nothing while guidance is off.",
+  "caution.negative.on": "Set guidance to {value}",
+  "caution.negative.clear": "Clear the negative prompt",
+  "presets.label": "How it runs",
+  "presets.standard": "Standard",
+  "presets.steps": "{n} steps",
+  "presets.does": "{n} steps; the time is what was measured on this machine",
+  "preset.fast": "Fast, good for a look",
+  "preset.balanced": "Balanced",
+  "preset.best": "Best, follows closely",
+  "prompts.title": "Sentences from before",
+  "seed.lock": "Lock the seed",
+  "seed.unlock": "Random seed again",
+  "seed.new": "Another seed",
+  "progress.title.left": "{percent} % · {left} – qie",
+  "title.ended": "{words} – qie",
+  "time.about": "about {time}",
+  "time.range": "{low} to {high}",
+  "copies.label": "How many",
+  "copies.one": "1 picture",
+  "copies.many": "{n} variations",
+
+  "language.label": "Language",
+  "offline.shell": "No connection: this page is the one of your last visit, and goes on by itself when qie is back.",
+  "notice.resumed": "It was resumed at step {step} of {steps}, where the try before broke off.",
+  "notice.interrupted": "qie ended while this edit ran; the edit was started again.",
+  "notice.restarted": "Somebody restarted the worker; this edit was started again.",
+  "notice.retried": "The worker broke off; this edit was started again.",
+
   "time.s": "{n} s",
   "time.min": "{n} min",
   "time.h": "{n} h",
   "time.min-s": "{m} min {s} s",
 } as const
 
-export type Dictionary = typeof en
-export type Key = keyof Dictionary
+type English = typeof en
+export type Key = keyof English
+export type Dictionary = Record<Key, string>
+
+export const languages = { en: "English", zh: "中文" } as const
+export type Language = keyof typeof languages
+
+let spoken: Dictionary = en
+let language: Language = "en"
+
+/** speak changes the language of everything that is said from now on. Chinese is fetched when it is asked for first. */
+export async function speak(to: Language): Promise<void> {
+  spoken = to === "zh" ? (await import("./zh")).zh : en
+  language = to
+}
+
+export const spokenLanguage = (): Language => language
 
 type Names<S extends string> = S extends `${string}{${infer Name}}${infer Rest}` ? Name | Names<Rest> : never
-type Values<K extends Key> = Record<Names<Dictionary[K]>, string | number>
+type Values<K extends Key> = Record<Names<English[K]>, string | number>
 
 /** t gives the sentence of a key with its {names} filled in. */
-export function t<K extends Key>(key: K, ...values: [Names<Dictionary[K]>] extends [never] ? [] : [Values<K>]): string {
-  const text: string = en[key]
+export function t<K extends Key>(key: K, ...values: [Names<English[K]>] extends [never] ? [] : [Values<K>]): string {
+  const text: string = spoken[key]
   const given: Record<string, string | number> = values[0] ?? {}
   return text.replace(/\{([a-z]+)\}/g, (whole, name: string) => String(given[name] ?? whole))
 }
 
 /** Keys of sentences without {names}. */
-export type PlainKey = { [K in Key]: [Names<Dictionary[K]>] extends [never] ? K : never }[Key]
+export type PlainKey = { [K in Key]: [Names<English[K]>] extends [never] ? K : never }[Key]
 
 /** known finds a sentence whose key is put together at run time, such as an error code; null lets the caller fall back. */
 export function known(key: string): string | null {

@@ -2,6 +2,7 @@ import { create } from "zustand"
 import type { Sentence } from "./errors"
 import type { MaskDraft } from "./mask"
 import type { Shape } from "./shape"
+import { speak, type Language } from "./i18n"
 import { defaults, type Settings } from "./recipe"
 
 /** What of a photo may change, as the file that is sent. draft is how it was drawn, where that happened here. */
@@ -44,6 +45,23 @@ type Ui = {
   compare: CompareMode
   /** the original is shown as long as it is held */
   peek: boolean
+  /** what else the gallery is narrowed to */
+  starred: boolean
+  trashed: boolean
+  photo: string
+  aside: "gallery" | "tree"
+  /** what the next edit begins from while a job is on the stage: its result, or the photo in the first slot */
+  from: "result" | "photo"
+  /** the edit that undo left last, by the node that it went to */
+  left: Readonly<Record<string, string>>
+  /** undo went back to the photo of this job, which is the source of this number */
+  root: { job: string; source: number } | null
+  /** what was done, with the way back */
+  done: { text: string; undo: () => void } | null
+  copies: 1 | 2 | 4
+  /** the person asked to be told when an edit ends */
+  notify: boolean
+  language: Language
 }
 
 const stored = (area: Storage, key: string): string | null => {
@@ -61,6 +79,22 @@ const store = (area: Storage, key: string, value: string | null): void => {
   } catch {
     // The choice lives until the page is closed.
   }
+}
+
+/** What was chosen, else the browser's first language that the page speaks. */
+function firstLanguage(): Language {
+  const chosen = stored(localStorage, "qie.language")
+  if (chosen === "en" || chosen === "zh") return chosen
+  const wanted = typeof navigator === "undefined" ? [] : navigator.languages
+  return wanted.find((tag) => /^(en|zh)\b/.test(tag))?.startsWith("zh") ? "zh" : "en"
+}
+
+/** setLanguage changes what everything is said in, at once and for the next visit. */
+export async function setLanguage(language: Language): Promise<void> {
+  await speak(language)
+  store(localStorage, "qie.language", language)
+  document.documentElement.lang = language === "zh" ? "zh-Hans" : "en"
+  useUi.setState({ language })
 }
 
 const theme = stored(localStorage, "qie.theme")
@@ -81,18 +115,32 @@ export const useUi = create<Ui>(() => ({
   search: "",
   compare: compareModes.find((mode) => mode === compare) ?? "slider",
   peek: false,
+  starred: false,
+  trashed: false,
+  photo: "",
+  aside: stored(localStorage, "qie.aside") === "tree" ? "tree" : "gallery",
+  from: "result",
+  left: {},
+  root: null,
+  done: null,
+  copies: 1,
+  notify: stored(localStorage, "qie.notify") === "on",
+  language: firstLanguage(),
 }))
 
 useUi.subscribe((now, before) => {
   // What is edited is the first photo: when another is looked at, the editor is over. What was drawn stays drawn.
   if (now.editor && (now.selected !== null || now.sources[0]?.id !== before.sources[0]?.id)) useUi.setState({ editor: null })
   if (now.selected !== before.selected) store(sessionStorage, "qie.selected", now.selected)
+  if (now.selected !== before.selected && now.from !== "result") useUi.setState({ from: "result" })
   if (now.prompt !== before.prompt) store(sessionStorage, "qie.prompt", now.prompt || null)
   if (now.theme !== before.theme) {
     store(localStorage, "qie.theme", now.theme === "system" ? null : now.theme)
     showTheme(now.theme)
   }
   if (now.compare !== before.compare) store(localStorage, "qie.compare", now.compare)
+  if (now.notify !== before.notify) store(localStorage, "qie.notify", now.notify ? "on" : null)
+  if (now.aside !== before.aside) store(localStorage, "qie.aside", now.aside === "tree" ? "tree" : null)
   if (now.singleKeys !== before.singleKeys) store(localStorage, "qie.single-keys", now.singleKeys ? null : "off")
 })
 

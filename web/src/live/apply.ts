@@ -63,6 +63,9 @@ export function submitted(board: Board, job: Job): Board {
   return board.jobs[job.id] ? board : withJob(board, job)
 }
 
+/** without takes a job away before its event comes. */
+export const without = (board: Board, id: string): Board => (board.jobs[id] ? withoutJob(board, id) : board)
+
 /** refreshed takes what no event carries from a state that was asked for, and leaves the jobs to the events. */
 export function refreshed(at: Position, state: State): Position {
   if (state.epoch !== at.epoch) return at

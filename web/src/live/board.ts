@@ -1,13 +1,14 @@
 import { useInfiniteQuery, useQuery, type InfiniteData } from "@tanstack/react-query"
 import { getJob, listJobs, type Job, type JobPage } from "../api/gen/qie"
 import { RequestError } from "../api/request"
+import { everything, matches, type Filter } from "../lib/filter"
 import { queryClient } from "../lib/query-client"
 import type { Board } from "./apply"
 
 export const boardKey = ["board"] as const
 export const jobsKey = ["jobs"] as const
 const jobKey = (id: string) => ["job", id] as const
-const pageSize = 50
+const pageSize = 200
 
 export function readBoard(): Board | null {
   return queryClient.getQueryData<Board>(boardKey) ?? null
@@ -49,12 +50,17 @@ export function useJob(id: string | null): { job: Job | null; gone: boolean } {
   return { job: live ?? old.data ?? null, gone: live === null && old.error instanceof RequestError && old.error.status === 404 }
 }
 
-/** useHistory pages through all jobs, newest first; the live stream patches what was fetched. */
-export function useHistory(q: string) {
+/** useHistory pages through the jobs of a filter, newest first; the live stream patches what was fetched. */
+export function useHistory(filter: Filter) {
+  const { q, photo, starred, trashed } = filter
   return useInfiniteQuery({
-    queryKey: [...jobsKey, q],
+    queryKey: [...jobsKey, filter],
     queryFn: ({ pageParam, signal }) =>
-      listJobs({ limit: pageSize, ...(q ? { q } : {}), ...(pageParam ? { cursor: pageParam } : {}) }, { signal }),
+      listJobs({
+        limit: pageSize,
+        ...(q ? { q } : {}), ...(photo ? { photo } : {}), ...(starred ? { starred } : {}), ...(trashed ? { trashed } : {}),
+        ...(pageParam ? { cursor: pageParam } : {}),
+      }, { signal }),
     initialPageParam: "",
     getNextPageParam: (last: JobPage) => last.next,
   })
@@ -64,30 +70,29 @@ type Pages = InfiniteData<JobPage, string>
 
 /** readHistory is every job that the page has seen, newest first. */
 export function readHistory(): Job[] {
-  const pages = queryClient.getQueryData<Pages>([...jobsKey, ""])?.pages ?? []
-  return mergeJobs(readBoard()?.jobs ?? {}, pages.flatMap((page) => page.jobs), "")
+  const pages = queryClient.getQueryData<Pages>([...jobsKey, everything])?.pages ?? []
+  return mergeJobs(readBoard()?.jobs ?? {}, pages.flatMap((page) => page.jobs), everything)
 }
 
 /** patchHistory replaces (or, with null, removes) one job in every list that was fetched. */
 export function patchHistory(id: string, job: Job | null): void {
   if (job === null) queryClient.removeQueries({ queryKey: jobKey(id) })
-  queryClient.setQueriesData<Pages>({ queryKey: jobsKey }, (data) => {
-    if (!data?.pages.some((page) => page.jobs.some((j) => j.id === id))) return data
+  else if (queryClient.getQueryData<Job>(jobKey(id))) keepJob(job)
+  for (const [key, data] of queryClient.getQueriesData<Pages>({ queryKey: jobsKey })) {
+    if (!data?.pages.some((page) => page.jobs.some((j) => j.id === id))) continue
+    const filter = key.at(-1) as Filter
     const pages = data.pages.map((page) => ({
       ...page,
-      jobs: page.jobs.flatMap((j) => (j.id !== id ? [j] : job ? [job] : [])),
+      jobs: page.jobs.flatMap((j) => (j.id !== id ? [j] : job && matches(job, filter) ? [job] : [])),
     }))
-    return { ...data, pages }
-  })
+    queryClient.setQueryData<Pages>(key, { ...data, pages })
+  }
 }
 
 /** mergeJobs joins live jobs with fetched ones; the live one is newer. Newest first, then by id, as the server sorts. */
-export function mergeJobs(live: Readonly<Record<string, Job>>, fetched: readonly Job[], q: string): Job[] {
-  const needle = q.trim().toLowerCase()
+export function mergeJobs(live: Readonly<Record<string, Job>>, fetched: readonly Job[], filter: Filter): Job[] {
   const byId = new Map(fetched.map((job) => [job.id, job]))
-  for (const job of Object.values(live)) {
-    if (byId.has(job.id) || job.recipe.prompt.toLowerCase().includes(needle)) byId.set(job.id, job)
-  }
+  for (const job of Object.values(live)) if (matches(job, filter)) byId.set(job.id, job)
   return [...byId.values()].toSorted(
     (a, b) => Date.parse(b.created_at) - Date.parse(a.created_at) || (a.id < b.id ? -1 : 1),
   )

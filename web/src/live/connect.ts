@@ -7,6 +7,8 @@ import { narrow } from "./event"
 import { progressBook } from "./progress"
 import { LiveSocket } from "./socket"
 import { useStatus } from "./status"
+import { tellEnd } from "./title"
+import { patchTree, treesKey } from "./trees"
 
 const refreshAfter_ms = 150
 
@@ -76,15 +78,20 @@ function take(applied: Applied): void {
   at = applied.position
   for (const job of applied.changed) {
     progressBook.follow(job)
+    tellEnd(before?.jobs[job.id], job)
     patchHistory(job.id, job)
+    patchTree(job)
   }
   if (applied.progress) progressBook.put(applied.progress)
   if (applied.removed !== null) {
     progressBook.drop(applied.removed)
     patchHistory(applied.removed, null)
+    patchTree(null)
   }
   if (at && at.board !== before) queryClient.setQueryData(boardKey, at.board)
-  if (applied.replaced && before) void queryClient.invalidateQueries({ queryKey: jobsKey })
+  if (applied.replaced && before) {
+    for (const queryKey of [jobsKey, treesKey]) void queryClient.invalidateQueries({ queryKey })
+  }
   if (applied.refresh) refreshSoon()
 }
 

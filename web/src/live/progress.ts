@@ -11,6 +11,11 @@ export class ProgressBook {
   private readonly watchers = new Map<string, Set<Watcher>>()
   private any: (progress: Progress | null) => void = () => {}
 
+  /** idle: nothing runs. */
+  get idle(): boolean {
+    return this.latest.size === 0
+  }
+
   get(job: string): Progress | undefined {
     return this.latest.get(job)
   }

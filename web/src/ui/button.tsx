@@ -45,9 +45,9 @@ export function ActionButton({ action, look, icon, className, iconOnly = false, 
   const key = action.keys[0]
   const common = {
     "data-testid": testId,
+    "aria-pressed": pressed,
     "aria-keyshortcuts": ariaKeys(action.keys),
     title: key ? `${label} (${shown(key)})` : label,
-    "aria-pressed": pressed,
     "aria-busy": busy || undefined,
     disabled: busy || !action.enabled(now),
     onClick: () => action.perform(now),

@@ -18,10 +18,23 @@ const paths = {
   info: "M10 17a7 7 0 1 0 0-14 7 7 0 0 0 0 14Zm0-7.500V14m0-7.200v.100",
   left: "m12 5-5 5 5 5",
   again: "M4 8h9a3.500 3.500 0 0 1 0 7H8M4 8l3.500-3.500M4 8l3.500 3.500",
-  redo: "M16 8H7a3.500 3.500 0 0 0 0 7h5M16 8l-3.500-3.500M16 8l-3.500 3.500",
   brush: "M4 16c2.500.500 4-.500 4-2.500l1-1m0 0L16 5l-1-1-7.500 7M9 12.500 7.500 11",
   crop: "M6 2v12h12M2 6h12v12",
   stop: "M6 6h8v8H6z",
+  star: "m10 3 2.100 4.500 4.900.600-3.600 3.400.900 4.900L10 14l-4.300 2.400.900-4.900L3 8.100l4.900-.600L10 3Z",
+  starred: "m10 3 2.100 4.500 4.900.600-3.600 3.400.900 4.900L10 14l-4.300 2.400.900-4.900L3 8.100l4.900-.600L10 3Z",
+  copy: "M7 7h9v9H7zM4 13V4h9",
+  up: "m5 12 5-5 5 5",
+  down: "m5 8 5 5 5-5",
+  first: "M5 4.500h10M5.500 13 10 8.500l4.500 4.500M10 8.500V17",
+  undo: "M7.500 4 4 7.500 7.500 11M4 7.500h7.500a4 4 0 0 1 0 8H8",
+  redo: "M12.500 4 16 7.500 12.500 11M16 7.500H8.500a4 4 0 0 0 0 8H12",
+  tree: "M6 4v9a2 2 0 0 0 2 2h5M6 8h7m0 0a1.500 1.500 0 1 0 3 0 1.500 1.500 0 0 0-3 0Zm0 7a1.500 1.500 0 1 0 3 0 1.500 1.500 0 0 0-3 0Z",
+  clock: "M10 17a7 7 0 1 0 0-14 7 7 0 0 0 0 14Zm0-11v4l2.500 2.500",
+  bell: "M5 14h10l-1.200-2V9a3.800 3.800 0 0 0-7.600 0v3L5 14Zm3.500 0a1.500 1.500 0 0 0 3 0",
+  more: "M5 10h.100M10 10h.100M15 10h.100",
+  lock: "M5.500 9h9v7h-9zM7.500 9V6.500a2.500 2.500 0 0 1 5 0V9",
+  dice: "M4 4h12v12H4zM7.500 7.500v.100M12.500 12.500v.100M10 10v.100M12.500 7.500v.100M7.500 12.500v.100",
 } as const
 
 export type IconName = keyof typeof paths
@@ -29,7 +42,7 @@ export type IconName = keyof typeof paths
 export function Icon({ name, className = "" }: { name: IconName; className?: string }) {
   const size = /\bsize-/.test(className) ? "" : "size-4"
   return (
-    <svg viewBox="0 0 20 20" className={`shrink-0 ${size} ${className}`} fill="none" stroke="currentColor" strokeWidth="1.500"
+    <svg viewBox="0 0 20 20" className={`shrink-0 ${size} ${className}`} fill={name === "starred" ? "currentColor" : "none"} stroke="currentColor" strokeWidth="1.500"
       strokeLinecap="round" strokeLinejoin="round" aria-hidden="true">
       <path d={paths[name]} />
     </svg>

@@ -169,6 +169,11 @@ export interface Diagnosis {
   worst: DiagnosisWorst;
 }
 
+export interface DuplicateInputBody {
+  /** draw another seed: a variation */
+  other_seed?: boolean;
+}
+
 export interface EarlierUsage {
   bytes: number;
   jobs: number;
@@ -287,18 +292,23 @@ export interface Job {
   mask?: Mask;
   /** what a person should know about this job, oldest first */
   notices: Notice[];
+  /** job whose result was edited; absent: the photo itself */
+  parent?: string;
   /**
      * @minimum 0
      * @maximum 100
      */
   percent: number;
   phase?: string;
+  /** sha256 of the photo that this tree of edits began with */
+  photo?: string;
   /** place in the queue, 1 is next; 0 when not queued */
   position: number;
   /** address of the newest preview of this attempt */
   preview?: string;
   recipe: Recipe;
   result?: Result;
+  starred?: boolean;
   started_at?: string;
   state: string;
   /** denoise steps done in this attempt */
@@ -307,6 +317,8 @@ export interface Job {
   steps: number;
   /** seconds by phase, measured; wait is the time in the queue */
   timings: JobTimings;
+  /** in the trash since; absent: not in the trash */
+  trashed_at?: string;
 }
 
 export interface JobPage {
@@ -373,6 +385,10 @@ export interface LoRAView {
 export interface PresetView {
   name: string;
   steps: number;
+  /** seconds of an edit: low, high, from what was measured here; absent until then */
+  takes_s?: number[];
+  /** guidance; absent: the model's default */
+  true_cfg_scale?: number;
 }
 
 export interface ModelView {
@@ -387,6 +403,8 @@ export interface ModelView {
   notice?: string;
   /** the quickest first */
   presets: PresetView[];
+  /** seconds of an edit by default: low, high, from what was measured here; absent until then */
+  takes_s?: number[];
 }
 
 export interface Worker {
@@ -457,6 +475,13 @@ export interface LiveEvent {
   state?: State;
   type: string;
   worker?: Worker;
+}
+
+export interface MarkInputBody {
+  /** absent: as it is */
+  starred?: boolean;
+  /** absent: as it is; what waits or runs cannot be put into the trash */
+  trashed?: boolean;
 }
 
 export interface ModelInfo {
@@ -610,10 +635,28 @@ export interface View {
 export type ListJobsParams = {
 state?: ListJobsState;
 /**
- * part of the prompt
+ * words of the prompt, in any case and order
  * @maxLength 200
  */
 q?: string;
+/**
+ * sha256 of the photo that the tree of edits began with: the whole tree
+ * @maxLength 64
+ */
+photo?: string;
+/**
+ * job whose edits are meant
+ * @maxLength 64
+ */
+parent?: string;
+/**
+ * only those with a star
+ */
+starred?: boolean;
+/**
+ * those in the trash, instead of those that are not
+ */
+trashed?: boolean;
 /**
  * @minimum 1
  * @maximum 200
@@ -649,7 +692,16 @@ export type SubmitJobBody = {
   image: (Blob | File)[];
   /** What of image 1 may change, as large as the photo is seen: white may change, black stays bit for bit, grey mixes. A picture with transparent parts is read the other way round: clear may change. */
   mask?: Blob | File;
+  /** id of the job whose result is edited; absent: the newest job whose result the first image is, if there is one */
+  parent?: string;
   recipe: Recipe;
+};
+
+export type GetThumbParams = {
+/**
+ * source: of the first source, also when there is a result
+ */
+of?: string;
 };
 
 export type LiveParams = {
@@ -822,6 +874,9 @@ submitJobBody.image.forEach(value => formData.append(`image`, value));
 if(submitJobBody.mask !== undefined) {
  formData.append(`mask`, submitJobBody.mask);
  }
+if(submitJobBody.parent !== undefined) {
+ formData.append(`parent`, submitJobBody.parent);
+ }
 formData.append(`recipe`, JSON.stringify(submitJobBody.recipe));
 
   return request<Job>(getSubmitJobUrl(),
@@ -918,14 +973,29 @@ export const getDuplicateJobUrl = (id: string,) => {
 /**
  * @summary Queue a new job with the same recipe and pictures
  */
-export const duplicateJob = async (id: string, options?: Parameters<typeof request>[1]): Promise<Job> => {
+export const duplicateJob = async (id: string,
+    duplicateInputBody?: DuplicateInputBody, options?: Parameters<typeof request>[1]): Promise<Job> => {
 
-  return request<Job>(getDuplicateJobUrl(id),
+    const getHeaders = (h?: NonNullable<RequestInit['headers']>): Record<string, string | readonly string[]> => {
+    if (!h) return {};
+    if (h instanceof Headers) return Object.fromEntries(h.entries());
+    if (Symbol.iterator in h) {
+      return Object.fromEntries(
+        Array.from(h as Iterable<Iterable<string>>, (entry) => Array.from(entry) as [string, string]),
+      );
+    }
+    const headers: Record<string, string | readonly string[]> = {};
+    for (const [name, value] of Object.entries<string | readonly string[] | undefined>(h)) {
+      if (value !== undefined) headers[name] = value;
+    }
+    return headers;
+  };
+return request<Job>(getDuplicateJobUrl(id),
   {
     ...options,
-    method: 'POST'
-
-
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', ...getHeaders(options?.headers) },
+    body: JSON.stringify(duplicateInputBody)
   }
 );}
 
@@ -952,6 +1022,45 @@ export const getImage = async (id: string,
     method: 'GET'
 
 
+  }
+);}
+
+
+
+export const getMarkJobUrl = (id: string,) => {
+
+
+
+
+  return `/api/v1/jobs/${id}/mark`
+}
+
+/**
+ * @summary Star a job, or put it into the trash and take it out again
+ */
+export const markJob = async (id: string,
+    markInputBody: MarkInputBody, options?: Parameters<typeof request>[1]): Promise<Job> => {
+
+    const getHeaders = (h?: NonNullable<RequestInit['headers']>): Record<string, string | readonly string[]> => {
+    if (!h) return {};
+    if (h instanceof Headers) return Object.fromEntries(h.entries());
+    if (Symbol.iterator in h) {
+      return Object.fromEntries(
+        Array.from(h as Iterable<Iterable<string>>, (entry) => Array.from(entry) as [string, string]),
+      );
+    }
+    const headers: Record<string, string | readonly string[]> = {};
+    for (const [name, value] of Object.entries<string | readonly string[] | undefined>(h)) {
+      if (value !== undefined) headers[name] = value;
+    }
+    return headers;
+  };
+return request<Job>(getMarkJobUrl(id),
+  {
+    ...options,
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', ...getHeaders(options?.headers) },
+    body: JSON.stringify(markInputBody)
   }
 );}
 
@@ -1085,6 +1194,39 @@ export const retryJob = async (id: string, options?: Parameters<typeof request>[
   {
     ...options,
     method: 'POST'
+
+
+  }
+);}
+
+
+
+export const getGetThumbUrl = (id: string,
+    params?: GetThumbParams,) => {
+  const normalizedParams = new URLSearchParams();
+
+  Object.entries(params || {}).forEach(([key, value]) => {
+
+    if (value !== undefined) {
+      normalizedParams.append(key, value === null ? 'null' : String(value))
+    }
+  });
+
+  const stringifiedParams = normalizedParams.toString();
+
+  return stringifiedParams.length > 0 ? `/api/v1/jobs/${id}/thumb?${stringifiedParams}` : `/api/v1/jobs/${id}/thumb`
+}
+
+/**
+ * @summary A small picture of the result, or of the first source
+ */
+export const getThumb = async (id: string,
+    params?: GetThumbParams, options?: Parameters<typeof request>[1]): Promise<Blob> => {
+
+  return request<Blob>(getGetThumbUrl(id,params),
+  {
+    ...options,
+    method: 'GET'
 
 
   }

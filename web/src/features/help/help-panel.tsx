@@ -5,7 +5,7 @@ import { t } from "../../lib/i18n"
 import { useUi } from "../../lib/ui-store"
 import { Dialog } from "../../ui/dialog"
 
-const groups = ["group.edit", "group.result", "group.view", "group.mask", "group.crop"] as const
+const groups = ["group.edit", "group.result", "group.tree", "group.view", "group.mask", "group.crop"] as const
 
 /** Every action of the registry with its key. */
 export function HelpPanel() {

@@ -5,6 +5,7 @@ import { defaults, type Settings } from "../../lib/recipe"
 import { useUi } from "../../lib/ui-store"
 import { Button } from "../../ui/button"
 import { LoRAs } from "./loras"
+import { Seed } from "./seed"
 
 const standard = (value: number) => t("advanced.default", { value })
 const set = (change: Partial<Settings>) => useUi.setState((ui) => ({ settings: { ...ui.settings, ...change } }))
@@ -24,8 +25,7 @@ export function Advanced({ model }: { model: ModelView }) {
           placeholder={standard(model.default_true_cfg_scale)} onChange={(e) => set({ cfg: e.target.value })} />}
       </Field>
       <Field label={t("advanced.seed")}>
-        {(id) => <input id={id} type="number" inputMode="numeric" min={0} max={Number.MAX_SAFE_INTEGER} value={s.seed} className="field"
-          placeholder={t("advanced.seed.random")} onChange={(e) => set({ seed: e.target.value })} />}
+        {(id) => <Seed id={id} />}
       </Field>
       <Field label={t("advanced.size")}>
         {(id) => (
@@ -43,17 +43,6 @@ export function Advanced({ model }: { model: ModelView }) {
           <input type="number" aria-label={t("advanced.height")} min={64} max={8192} value={s.height} className="field"
             onChange={(e) => set({ height: e.target.value })} />
         </div>
-      )}
-      {(model.presets.length > 0 || s.preset !== "") && (
-        <Field label={t("advanced.preset")}>
-          {(id) => (
-            <select id={id} value={s.preset} className="field" onChange={(e) => set({ preset: e.target.value })}>
-              <option value="">{t("advanced.preset.none")}</option>
-              {model.presets.map((p) => <option key={p.name} value={p.name}>{t("advanced.preset.option", { name: p.name, n: p.steps })}</option>)}
-              {s.preset !== "" && !preset && <option value={s.preset}>{s.preset}</option>}
-            </select>
-          )}
-        </Field>
       )}
       {(model.loras.length > 0 || Object.keys(s.loras).length > 0) && <LoRAs offered={model.loras} />}
       <div className="col-span-full">

@@ -1,5 +1,6 @@
 import { useState, type ReactNode } from "react"
 import { chooseEdit } from "../../actions/commands"
+import { useSituation } from "../../actions/use-situation"
 import type { KnownEdit, ModelView } from "../../api/gen/qie"
 import { capital } from "../../lib/errors"
 import { known, t } from "../../lib/i18n"
@@ -48,7 +49,7 @@ type RowProps = { edits: readonly KnownEdit[]; label: string; className: string;
 
 function Row({ edits, label, className, children }: RowProps) {
   const prompt = useUi((ui) => ui.prompt)
-  const photos = useUi((ui) => ui.sources.length)
+  const photos = useSituation().sources
   return (
     <ul className={`flex gap-1.5 ${className}`} aria-label={label}>
       {edits.map((edit) => {

@@ -2,15 +2,22 @@ import { useRef } from "react"
 import { takeFiles } from "../../actions/commands"
 import { acceptedTypes } from "../../lib/files"
 import { t } from "../../lib/i18n"
+import { sourceThumbUrl, thumbUrl } from "../../lib/addresses"
+import { baseOf } from "../../lib/base"
 import { moveEarlier, removeSource, useUi } from "../../lib/ui-store"
-import { useBoard } from "../../live/board"
+import { useBoard, useJob } from "../../live/board"
 import { Icon } from "../../ui/icons"
+import { Picture } from "../../ui/picture"
 
 /** The photos of the edit that is being written: as many slots as the model takes, no more. */
 export function Sources() {
   const sources = useUi((ui) => ui.sources)
   const slots = useBoard((board) => board.model.max_images) || 1
   const input = useRef<HTMLInputElement>(null)
+  const { selected, from } = useUi()
+  const base = baseOf(useJob(selected).job, from, sources.length)
+  const given = base ? sources.slice(1) : sources
+  const before = base ? 1 : 0
   return (
     <div className="flex shrink-0 items-start gap-2" role="group" aria-label={t("source.slots")} data-slots>
       <input ref={input} id="file-input" data-testid="file-input" type="file" className="sr-only" tabIndex={-1}
@@ -19,7 +26,13 @@ export function Sources() {
           takeFiles([...(e.target.files ?? [])])
           e.target.value = ""
         }} />
-      {sources.slice(0, slots).map((source, i) => (
+      {base && (
+        <figure className="relative size-18 overflow-hidden rounded-lg border-2 border-accent bg-sunken" title={t("base.is")} data-testid="base-slot">
+          <Picture src={base.picture === "result" ? thumbUrl(base.job) : sourceThumbUrl(base.job)} alt={t("base.slot", { name: t("base.is") })} className="size-full object-cover" />
+          {slots > 1 && <figcaption className="absolute bottom-1 left-1 grid size-5 place-items-center rounded bg-raised text-xs">1</figcaption>}
+        </figure>
+      )}
+      {given.slice(0, slots - before).map((source, at) => ({ source, i: at + before })).map(({ source, i }) => (
         <figure key={source.id} className="group relative size-18 overflow-hidden rounded-lg border border-line bg-sunken">
           <button type="button" className="size-full" title={source.file.name} onClick={() => useUi.setState({ selected: null })}>
             <img src={source.url} alt={t("source.slot", { n: i + 1 })} className="size-full object-cover" />
@@ -34,7 +47,7 @@ export function Sources() {
           )}
         </figure>
       ))}
-      {sources.length < slots && (
+      {given.length + before < slots && (
         <button type="button" onClick={() => input.current?.click()} aria-label={t("source.add")} title={t("source.add")}
           className="grid size-18 place-items-center rounded-lg border border-dashed border-line-strong text-muted hover:border-accent hover:text-accent">
           <Icon name="plus" className="size-5" />

@@ -1,7 +1,7 @@
 import { useBoard } from "../../live/board"
 import type { Job } from "../../api/gen/qie"
 import { editAgain } from "../../actions/commands"
-import { capital } from "../../lib/errors"
+import { noticeWords } from "../../lib/errors"
 import { t } from "../../lib/i18n"
 import { offered } from "../../lib/known-edits"
 import { Chip } from "../../ui/chip"
@@ -19,7 +19,7 @@ export function Notices({ job }: { job: Job }) {
       <Icon name="info" className="mt-0.5" />
       {notice.code === unchanged ? <Unchanged job={job} /> : (
         <div className="min-w-0">
-          <p className="break-words">{capital(notice.message)}</p>
+          <p className="break-words">{noticeWords(notice)}</p>
           <FailureWords next={notice.hint} report={notice.report} />
         </div>
       )}

@@ -88,6 +88,8 @@ function JobStage({ job }: { job: Job }) {
           <Button look="quiet" icon="brush" aria-pressed={shown} title={t("mask.shown.title")} onClick={() => setShown(!shown)}
             className={`!h-7 !px-2 !text-xs ${shown ? "!bg-accent-soft !text-ink" : ""}`}>{t("mask.shown")}</Button>
         )}
+        {after && <ActionButton action={crop} look="quiet" icon="crop" className="!h-7 !px-2 !text-xs" />}
+        {after && <ActionButton action={mask} look="quiet" icon="brush" className="!h-7 !px-2 !text-xs" />}
       </StageBar>
       <Frame>
         {size && (after ? (

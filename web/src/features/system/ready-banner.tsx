@@ -14,7 +14,7 @@ export function ReadyBanner() {
   const lost = useStatus((s) => s.connection === "lost")
   const left = useCountdown(board?.worker ?? null)
   if (lost) {
-    return <Banner tone="bad"><p role="status">{t("connection.lost.detail")}</p></Banner>
+    return <Banner tone="bad"><p role="status" data-testid="offline">{t(board ? "connection.lost.detail" : "offline.shell")}</p></Banner>
   }
   if (!board) return null
   const { worker, reasons, notices } = board
