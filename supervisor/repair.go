@@ -24,10 +24,7 @@ func (s *Supervisor) RestartWorker(ctx context.Context) error {
 		return context.Cause(s.ctx)
 	}
 	if s.repairing.CompareAndSwap(false, true) {
-		s.parts.Go(func() {
-			defer s.repairing.Store(false)
-			s.repairWorker(w)
-		})
+		s.parts.Go(func() { s.repairWorker(w) })
 	}
 	return nil
 }
@@ -35,7 +32,9 @@ func (s *Supervisor) RestartWorker(ctx context.Context) error {
 func (s *Supervisor) repairWorker(w *worker.Worker) {
 	tell := func(message string) { s.setup(partWorker, job.Notice{Code: "worker_preparing", Message: message}) }
 	tell("the Python environment is repaired")
-	if err := s.cfg.RepairWorker(s.ctx, tell); err != nil {
+	err := s.cfg.RepairWorker(s.ctx, tell)
+	s.repairing.Store(false) // before anything is told: whoever hears that it failed may ask again at once
+	if err != nil {
 		s.blocked(partWorker, err)
 		return
 	}

@@ -37,6 +37,7 @@ var readme = map[string]outcome{
 	`.qie/bin/qie edit -i photo.jpg "make it black and white" -o out.png`: {where: byFresh},
 	"./setup.sh --test":                          {where: byCI},
 	"go run ./cmd/dev check":                     {where: byCI},
+	"go run ./cmd/dev gen":                       {where: byCI}, // as gen --check
 	"go run ./cmd/dev bench":                     {where: byHand},
 	"go run ./cmd/dev soak --pulls 200 --seed 1": {where: byHand},
 	"qie list":                  {says: `qwen-image-edit-2511 +57.7 GB`},
@@ -68,8 +69,8 @@ var readme = map[string]outcome{
 	"qie doctor --report":              {says: `qie-report\.zip`},
 }
 
-// Every command of README is run by a test: as it stands there, with the server's port, a job and a folder put in. One
-// that no test runs, and one that README does not name any more, is an error.
+// Every command of README and of the map for machines is run by a test: as it stands there, with the server's port, a job and a folder put in. One
+// that no test runs, and one that is not named any more, is an error.
 func TestReadme_EveryCommandIsRun(t *testing.T) {
 	commands := readmeCommands(t)
 	for line := range readme {
@@ -84,8 +85,14 @@ func TestReadme_EveryCommandIsRun(t *testing.T) {
 			t.Errorf("README names %q, and no test runs it", line)
 			continue
 		}
-		if want.where == "" {
+		verb, dev := strings.CutPrefix(line, "go run ./cmd/dev ")
+		switch verb, _, _ = strings.Cut(verb, " "); {
+		case want.where == "":
 			r.run(line, want)
+		case dev && !strings.Contains(readFile(t, "../../cmd/dev/main.go"), `"`+verb+`": `):
+			t.Errorf("cmd/dev has no %s", verb)
+		case line == "./setup.sh --test" && !strings.Contains(readFile(t, "../../.ci/run"), "exec "+line+"\n"):
+			t.Errorf("CI does not run %s", line)
 		}
 	}
 }
@@ -124,7 +131,7 @@ func TestReadme_EverySettingIsShownWithItsPlace(t *testing.T) {
 	}
 }
 
-// readmeCommands are those of the sh blocks and those inside the text, in README's order.
+// readmeCommands are those of the sh blocks and those inside the text, in README's order, and those of CLAUDE.md.
 func readmeCommands(t *testing.T) (commands []string) {
 	t.Helper()
 	text := readFile(t, "../../README.md")
@@ -139,6 +146,12 @@ func readmeCommands(t *testing.T) (commands []string) {
 			add(line)
 		}
 		add(m[2])
+	}
+	_, block, _ := strings.Cut(readFile(t, "../../CLAUDE.md"), "```\n")
+	block, _, _ = strings.Cut(block, "```")
+	for line := range strings.Lines(block) {
+		line, _, _ = strings.Cut(line, "  ")
+		add(line)
 	}
 	if len(commands) < 25 {
 		t.Fatalf("only %d commands were found", len(commands))

@@ -101,7 +101,7 @@ func TestWords_EditTellsTheCrashAndTheSecondTry(t *testing.T) {
 	if code != exitOK {
 		t.Fatalf("it ended with %d: %s", code, stderr)
 	}
-	wants(t, "stderr", stderr, "note: the worker was killed by another process (SIGKILL); this edit was started again", "crash report: qie crashes crash-",
+	wants(t, "stderr", stderr, "note: the worker was killed by another process (SIGKILL); this edit has a second try", "crash report: qie crashes crash-",
 		"note: it was resumed at step 2 of 4", "try 2")
 	list := output1(t, home, env, "crashes")
 	name, _, _ := strings.Cut(list, " ")
