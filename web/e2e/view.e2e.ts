@@ -1,13 +1,12 @@
 import type { Browser, Page } from "playwright-core"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import type { Job, State } from "../src/api/gen/qie"
 import { byId, openBrowser, seriousViolations, shoot } from "./browser"
+import { givenJob, openGiven } from "./given"
 import { png } from "./png"
 import { Server, until } from "./server"
 
 // How pictures are looked at. The job and its pictures are given to the page; the server is real and has no worker.
 const large = { width: 6000, height: 4000 }
-const id = "00000000-0000-4000-8000-000000000001"
 let server: Server
 let browser: Browser
 let before: Buffer
@@ -27,27 +26,8 @@ afterAll(async () => {
   await server?.stop()
 })
 
-const job: Job = {
-  id, state: "succeeded", attempt: 1, recipe: { prompt: "make the door red" }, images: [{ ...large, sha256: "a".repeat(64), name: "house.png" }],
-  position: 0, step: 4, steps: 4, percent: 100, notices: [], created_at: "2026-11-01T10:00:00Z", timings: {},
-  result: { url: `/api/v1/jobs/${id}/result`, sha256: "b".repeat(64), ...large, bytes: 1, seed: 1, model: "demo" },
-}
-
 async function open(viewport = { width: 1360, height: 860 }): Promise<Page> {
-  const context = await browser.newContext({ viewport })
-  const page = await context.newPage()
-  await page.route("**/api/v1/state", async (route) => {
-    const response = await route.fetch()
-    const state = (await response.json()) as State
-    await route.fulfill({ json: { ...state, jobs: [job] } })
-  })
-  await page.routeWebSocket("**/api/v1/live*", () => {}) // what the server would say of its own jobs is not heard
-  await page.route(`**/jobs/${id}/images/1`, (route) => route.fulfill({ body: before, contentType: "image/png" }))
-  await page.route(`**/jobs/${id}/result*`, (route) => route.fulfill({ body: after, contentType: "image/png" }))
-  await page.route(`**/jobs?*`, (route) => route.fulfill({ json: { jobs: [job] } }))
-  await page.addInitScript((selected) => sessionStorage.setItem("qie.selected", selected), id)
-  await page.goto(server.url)
-  await byId(page, "result").waitFor()
+  const page = await openGiven(browser, server, { job: givenJob(large), before, after }, { viewport })
   await drawn(page)
   return page
 }

@@ -31,6 +31,8 @@ export type Action = {
   scope: Editor
   /** possible while an editor is open, as what only changes the view is */
   everywhere?: boolean
+  /** where text is written or selected the key belongs to that */
+  textFirst?: boolean
   /** a key that is held does it again and again */
   repeats?: boolean
   /** as KeyboardEvent.key; Mod is Ctrl, or Command on a Mac */
@@ -81,6 +83,12 @@ export const download: Action = {
   name: "download", label: "action.download", group: "group.result", scope: null, keys: ["D"],
   enabled: succeeded,
   perform: (s) => { if (s.selected?.result) save(s.selected) },
+}
+
+export const copy: Action = {
+  name: "copy", label: "action.copy", group: "group.result", scope: null, keys: ["Mod+C"], textFirst: true,
+  enabled: succeeded,
+  perform: (s) => { if (s.selected) void commands.copyResult(s.selected) },
 }
 
 export const editResult: Action = {
@@ -245,7 +253,7 @@ export const cropCancel: Action = {
 }
 
 export const actions: readonly Action[] = [
-  run, cancel, pick, prompt, settings, newEdit, download, editResult, again, retry, older, newer, compare, zoomFit, zoomActual,
+  run, cancel, pick, prompt, settings, newEdit, download, copy, editResult, again, retry, older, newer, compare, zoomFit, zoomActual,
   zoomIn, zoomOut, search, theme, system, help, mask, maskBrush, maskEraser, maskRectangle, maskLasso, brushSmaller, brushBigger,
   maskInvert, maskUndo, maskRedo, maskDone, maskCancel, crop, cropLeft, cropRight, cropMirror, cropDone, cropCancel,
 ]

@@ -37,6 +37,8 @@ type Ui = {
   editor: Editor
   sending: boolean
   problem: Sentence | null
+  /** the job whose result was copied a moment ago */
+  copied: string | null
   panel: Panel
   theme: Theme
   singleKeys: boolean
@@ -75,6 +77,7 @@ export const useUi = create<Ui>(() => ({
   editor: null,
   sending: false,
   problem: null,
+  copied: null,
   panel: null,
   theme: theme === "light" || theme === "dark" ? theme : "system",
   singleKeys: stored(localStorage, "qie.single-keys") !== "off",

@@ -1,5 +1,5 @@
 import { useRef } from "react"
-import { takeFiles } from "../../actions/commands"
+import { nameInPrompt, takeFiles } from "../../actions/commands"
 import { acceptedTypes } from "../../lib/files"
 import { t } from "../../lib/i18n"
 import { moveEarlier, removeSource, useUi } from "../../lib/ui-store"
@@ -20,13 +20,15 @@ export function Sources() {
           e.target.value = ""
         }} />
       {sources.slice(0, slots).map((source, i) => (
-        <figure key={source.id} className="group relative size-18 overflow-hidden rounded-lg border border-line bg-sunken">
+        <figure key={source.id} data-slot={source.id} className="group relative size-18 overflow-hidden rounded-lg border border-line bg-sunken">
           <button type="button" className="size-full" title={source.file.name} onClick={() => useUi.setState({ selected: null })}>
             <img src={source.url} alt={t("source.slot", { n: i + 1 })} className="size-full object-cover" />
           </button>
           {slots > 1 && (
-            <figcaption title={t("source.named", { n: i + 1 })}
-              className="absolute bottom-1 left-1 grid size-5 place-items-center rounded bg-raised text-xs">{i + 1}</figcaption>
+            <figcaption className="absolute bottom-1 left-1">
+              <button type="button" aria-label={t("source.named", { n: i + 1 })} title={t("source.named", { n: i + 1 })} onClick={() => nameInPrompt(i + 1)}
+                className="grid size-6 place-items-center rounded bg-raised text-xs shadow-sm hover:text-accent">{i + 1}</button>
+            </figcaption>
           )}
           <SlotButton label={t("source.remove", { n: i + 1 })} icon="close" className="top-1 right-1" onClick={() => removeSource(source.id)} />
           {i > 0 && (

@@ -1,6 +1,6 @@
 import { Suspense, useEffect, useState, type ComponentType, type ReactNode } from "react"
 import type { Job } from "../../api/gen/qie"
-import { again, crop, download, editResult, mask, newEdit, retry } from "../../actions/registry"
+import { again, copy, crop, download, editResult, mask, newEdit, retry } from "../../actions/registry"
 import { maskUrl, resultUrl, sourceUrl } from "../../lib/addresses"
 import { sentence } from "../../lib/errors"
 import { duration } from "../../lib/format"
@@ -146,8 +146,19 @@ function Foot({ job }: { job: Job }) {
       </p>
       <ActionButton action={again} look="quiet" icon="again" />
       <ActionButton action={editResult} icon="edit" />
-      <ActionButton action={download} look="primary" icon="download" />
+      <CopyButton job={job.id} />
+      <span data-job-id={job.id} draggable title={t("result.drag")}><ActionButton action={download} look="primary" icon="download" /></span>
     </Bar>
+  )
+}
+
+function CopyButton({ job }: { job: string }) {
+  const copied = useUi((ui) => ui.copied === job)
+  return (
+    <>
+      <ActionButton action={copy} icon="copy" iconOnly className={copied ? "!text-good" : ""} />
+      <span role="status" className="text-xs text-good">{copied && t("result.copied")}</span>
+    </>
   )
 }
 
