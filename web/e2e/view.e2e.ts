@@ -133,10 +133,12 @@ test("held \\ or a held button shows the original, in every way of comparing", a
   await page.context().close()
 })
 
-/** 20 ms are asked of a machine that does nothing else; the tests share theirs. */
-const allowed_ms = 33
+/**
+ * Asked of the slowest frames too, on a machine that does nothing else; the tests share theirs, and its load is seen in the
+ * slowest first. A picture that is decoded or resampled anew for each frame is seen in the middle one.
+ */
+const asked_ms = 20
 const measured = 120
-const tries = 3
 
 type Kind = "slide" | "zoom" | "pan"
 
@@ -167,32 +169,29 @@ async function frames(page: Page, kind: Kind): Promise<{ p50: number; p95: numbe
   return { p50: part(0.5), p95: part(0.95), n: at.length }
 }
 
-async function best(page: Page, kind: Kind): ReturnType<typeof frames> {
-  let found = await frames(page, kind)
-  for (let i = 1; i < tries && found.p95 > allowed_ms; i++) found = await frames(page, kind)
-  return found
-}
-
-test("the slider, zoom and pan of 24 megapixels stay smooth", async () => {
-  const page = await open()
+/** gestures measures each kind on a page. */
+async function gestures(page: Page): Promise<Record<Kind, Awaited<ReturnType<typeof frames>>>> {
   const box = await byId(page, "pane").boundingBox()
   if (!box) throw new Error("no pane")
   const held = async (kind: Kind) => {
     await page.mouse.move(box.x + box.width / 2, box.y + (kind === "pan" ? 40 : box.height / 2))
     await page.mouse.down()
-    const got = await best(page, kind)
+    const got = await frames(page, kind)
     await page.mouse.up()
     return got
   }
+  await page.locator("body").press("0")
   const slide = await held("slide")
-  const zoom = await best(page, "zoom")
+  const zoom = await frames(page, "zoom")
   await page.locator("body").press("1")
-  const pan = await held("pan")
-  process.stdout.write(`24 megapixels, ms between frames: ${JSON.stringify({ slide, zoom, pan })}\n`)
-  for (const { p95, n } of [slide, zoom, pan]) {
-    expect(n).toBeGreaterThan(measured / 2)
-    expect(p95).toBeLessThanOrEqual(allowed_ms)
-  }
+  return { slide, zoom, pan: await held("pan") }
+}
+
+test("the slider, zoom and pan of 24 megapixels stay smooth", async () => {
+  const page = await open()
+  const found = await gestures(page)
+  process.stdout.write(`24 megapixels, ms between frames: ${JSON.stringify(found)}\n`)
+  for (const { p50, n } of Object.values(found)) expect([p50 <= asked_ms, n > measured / 2]).toEqual([true, true])
   await page.context().close()
 })
 

@@ -8,7 +8,7 @@ import { useShape } from "../../lib/shape-store"
 import { setPhoto, useUi, type Source } from "../../lib/ui-store"
 import { ActionButton, Button } from "../../ui/button"
 import { StageBar } from "../../ui/stage-bar"
-import { fileOfMask } from "../mask/mask-file"
+import { fileOfMask } from "../../lib/mask-file"
 import { CropCanvas } from "./crop-canvas"
 import { newPart, reframed } from "./render"
 
