@@ -77,6 +77,25 @@ test("a picture is dragged from the history: into the page, beside the photos, a
   await until("the second was replaced", async () => (await slots()).join() === "300,300,300")
 })
 
+test("each photo can be looked at and framed; the mask is of the first", async () => {
+  const [crop, mask] = [page.getByRole("button", { name: "Crop and turn" }), page.getByRole("button", { name: "Mask", exact: true })]
+  await page.locator("figure button").first().click()
+  expect([await crop.isEnabled(), await mask.isEnabled()]).toEqual([true, true])
+  await page.getByRole("button", { name: "Photo 3", exact: true }).click()
+  await page.getByRole("img", { name: "The photo: house-edited-0000.png" }).waitFor()
+  expect([await crop.isEnabled(), await mask.isEnabled()]).toEqual([true, false])
+  await crop.click()
+  await byId(page, "frame").waitFor()
+  await page.locator("body").press("l")
+  await page.locator("body").press("Enter")
+  await byId(page, "frame").waitFor({ state: "detached" })
+  expect(await slots()).toEqual([300, 300, 200])
+  await crop.click()
+  await byId(page, "frame").waitFor()
+  await page.getByRole("button", { name: "Photo 1", exact: true }).click() // another picture is looked at: the editor is over
+  await byId(page, "frame").waitFor({ state: "detached" })
+})
+
 test("the name of a photo is written where the cursor is", async () => {
   await byId(page, "prompt").fill("put  next to the cat")
   await byId(page, "prompt").evaluate((field) => (field as HTMLTextAreaElement).setSelectionRange(4, 4))
@@ -95,6 +114,6 @@ test("photos that are dropped onto a photo take its place, and the sentence stay
     dataTransfer.items.add(new File([new Uint8Array(data)], "cat.jpg", { type: "image/jpeg" }))
     figure.dispatchEvent(new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer }))
   }, cat)
-  await until("the first was replaced", async () => (await slots()).join() === "640,300,300")
+  await until("the first was replaced", async () => (await slots()).join() === "640,300,200")
   expect(await byId(page, "prompt").inputValue()).toBe("put image 2! next to the cat")
 })

@@ -12,7 +12,7 @@ beforeAll(async () => {
 
 const job = (state: string) => ({ id: state, state }) as Job
 const at = (change: object) =>
-  registry.situationOf({ ready: true, sources: 1, prompt: "make it sepia", sending: false, editor: null, selected: null, jobs: [], ...change })
+  registry.situationOf({ ready: true, sources: 1, prompt: "make it sepia", sending: false, editor: null, first: true, selected: null, jobs: [], ...change })
 
 test("names and keys are used once", () => {
   const names = registry.actions.map((a) => a.name)

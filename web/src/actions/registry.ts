@@ -4,7 +4,7 @@ import type { PlainKey } from "../lib/i18n"
 import type { MaskTool } from "../lib/mask"
 import { draw, redoMask, stepBrush, undoMask, useMask } from "../lib/mask-store"
 import { mirrorPhoto, turnPhoto } from "../lib/shape-store"
-import { compareModes, isDark, useUi, type Editor } from "../lib/ui-store"
+import { compareModes, isDark, shownSource, useUi, type Editor } from "../lib/ui-store"
 import { viewBook } from "../lib/view-book"
 import { keepJob, readBoard, readHistory, readJob } from "../live/board"
 import { hasEnded, isActive } from "../live/progress"
@@ -18,6 +18,8 @@ export type Situation = {
   sending: boolean
   selected: Job | null
   editor: Editor
+  /** the photo on the stage is the first, which is the one that a mask is of */
+  first: boolean
   /** the job that cancel means: the one on the stage, else the one that runs */
   stoppable: Job | null
 }
@@ -165,10 +167,12 @@ export const help: Action = {
   enabled: always, perform: () => useUi.setState({ panel: "help" }),
 }
 
+const prepares = (s: Situation) => s.sources > 0 && s.selected === null && s.editor === null
+
 /** mask opens the editor of the first photo's mask. */
 export const mask: Action = {
   name: "mask", label: "action.mask", group: "group.edit", scope: null, keys: ["B"],
-  enabled: (s) => s.sources > 0 && s.selected === null && s.editor === null,
+  enabled: (s) => prepares(s) && s.first,
   perform: () => useUi.setState({ editor: "mask", problem: null }),
 }
 
@@ -218,10 +222,10 @@ export const maskCancel: Action = {
   enabled: inMask, perform: () => useUi.setState({ editor: null }),
 }
 
-/** crop opens the editor of the first photo's frame. */
+/** crop opens the editor of the frame of the photo on the stage. */
 export const crop: Action = {
   name: "crop", label: "action.crop", group: "group.edit", scope: null, keys: ["C"],
-  enabled: mask.enabled,
+  enabled: prepares,
   perform: () => useUi.setState({ editor: "crop", problem: null }),
 }
 
@@ -264,7 +268,7 @@ export function situation(): Situation {
   const jobs = board ? Object.values(board.jobs) : []
   return situationOf({
     ready: board !== null, sources: ui.sources.length, prompt: ui.prompt, sending: ui.sending,
-    editor: ui.editor, selected: readJob(ui.selected), jobs,
+    editor: ui.editor, first: shownSource(ui) === ui.sources[0], selected: readJob(ui.selected), jobs,
   })
 }
 

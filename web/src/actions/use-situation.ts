@@ -1,10 +1,11 @@
-import { useUi } from "../lib/ui-store"
+import { shownSource, useUi } from "../lib/ui-store"
 import { useBoard, useJob } from "../live/board"
 import { situationOf, type Situation } from "./registry"
 
 export function useSituation(): Situation {
   const jobs = useBoard((board) => board.jobs)
-  const { sources, prompt, sending, selected, editor } = useUi()
+  const ui = useUi()
+  const { sources, prompt, sending, selected, editor } = ui
   const { job } = useJob(selected)
   return situationOf({
     ready: jobs !== null,
@@ -12,6 +13,7 @@ export function useSituation(): Situation {
     prompt,
     sending,
     editor,
+    first: shownSource(ui) === sources[0],
     selected: job,
     jobs: jobs ? Object.values(jobs) : [],
   })

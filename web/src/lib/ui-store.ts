@@ -29,6 +29,8 @@ export type Panel = "help" | "system" | null
 
 type Ui = {
   sources: readonly Source[]
+  /** id of the photo on the stage while an edit is prepared; null is the first */
+  at: number | null
   prompt: string
   settings: Settings
   settingsOpen: boolean
@@ -47,6 +49,9 @@ type Ui = {
   /** the original is shown as long as it is held */
   peek: boolean
 }
+
+/** shownSource is the photo on the stage while an edit is prepared. */
+export const shownSource = ({ sources, at }: Pick<Ui, "sources" | "at">): Source | undefined => sources.find((s) => s.id === at) ?? sources[0]
 
 const stored = (area: Storage, key: string): string | null => {
   try {
@@ -70,6 +75,7 @@ const compare = stored(localStorage, "qie.compare")
 
 export const useUi = create<Ui>(() => ({
   sources: [],
+  at: null,
   prompt: stored(sessionStorage, "qie.prompt") ?? "",
   settings: defaults,
   settingsOpen: false,
@@ -87,8 +93,8 @@ export const useUi = create<Ui>(() => ({
 }))
 
 useUi.subscribe((now, before) => {
-  // What is edited is the first photo: when another is looked at, the editor is over. What was drawn stays drawn.
-  if (now.editor && (now.selected !== null || now.sources[0]?.id !== before.sources[0]?.id)) useUi.setState({ editor: null })
+  // An editor is over when another picture is looked at.
+  if (now.editor && (now.selected !== null || shownSource(now)?.id !== shownSource(before)?.id)) useUi.setState({ editor: null })
   if (now.selected !== before.selected) store(sessionStorage, "qie.selected", now.selected)
   if (now.prompt !== before.prompt) store(sessionStorage, "qie.prompt", now.prompt || null)
   if (now.theme !== before.theme) {

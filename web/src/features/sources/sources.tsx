@@ -2,13 +2,14 @@ import { useRef } from "react"
 import { nameInPrompt, takeFiles } from "../../actions/commands"
 import { acceptedTypes } from "../../lib/files"
 import { t } from "../../lib/i18n"
-import { moveEarlier, removeSource, useUi } from "../../lib/ui-store"
+import { moveEarlier, removeSource, shownSource, useUi } from "../../lib/ui-store"
 import { useBoard } from "../../live/board"
 import { Icon } from "../../ui/icons"
 
 /** The photos of the edit that is being written: as many slots as the model takes, no more. */
 export function Sources() {
   const sources = useUi((ui) => ui.sources)
+  const shown = useUi((ui) => (ui.selected === null ? shownSource(ui)?.id : undefined))
   const slots = useBoard((board) => board.model.max_images) || 1
   const input = useRef<HTMLInputElement>(null)
   return (
@@ -20,8 +21,10 @@ export function Sources() {
           e.target.value = ""
         }} />
       {sources.slice(0, slots).map((source, i) => (
-        <figure key={source.id} data-slot={source.id} className="group relative size-18 overflow-hidden rounded-lg border border-line bg-sunken">
-          <button type="button" className="size-full" title={source.file.name} onClick={() => useUi.setState({ selected: null })}>
+        <figure key={source.id} data-slot={source.id}
+          className={`group relative size-18 overflow-hidden rounded-lg border bg-sunken ${source.id === shown && sources.length > 1 ? "border-accent ring-1 ring-accent" : "border-line"}`}>
+          <button type="button" className="size-full" title={source.file.name} aria-current={source.id === shown ? "true" : undefined}
+            onClick={() => useUi.setState({ selected: null, at: source.id })}>
             <img src={source.url} alt={t("source.slot", { n: i + 1 })} className="size-full object-cover" />
           </button>
           {slots > 1 && (
