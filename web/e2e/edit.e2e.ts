@@ -4,6 +4,7 @@ import type { Browser, Page } from "playwright-core"
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest"
 import { byId, newPage, openBrowser, seriousViolations, shoot, type Watched } from "./browser"
 import { comparedWithGrey } from "./pixels"
+import { chunks } from "./png"
 import { photos, Server, until } from "./server"
 
 /** Enough steps that something can happen in mid-job. */
@@ -140,7 +141,9 @@ test("a result is compared by keys, downloaded, and edited again", async () => {
   await page.keyboard.up("\\")
   const download = page.waitForEvent("download")
   await page.getByRole("button", { name: "Download" }).click()
-  expect((await readFile(await (await download).path())).byteLength).toBeGreaterThan(10_000)
+  const file = await readFile(await (await download).path())
+  expect(file.byteLength).toBeGreaterThan(10_000)
+  expect(new Set(chunks(file))).toEqual(new Set(["IHDR", "IDAT", "IEND"])) // no word of who made it, where and how
   await page.getByRole("button", { name: "Edit this result" }).click()
   await page.getByRole("img", { name: /coffee-edited/ }).waitFor()
   expect(await page.locator("figure img").count()).toBe(1)

@@ -29,6 +29,13 @@ function chunk(kind: string, data: Buffer): Buffer {
   return Buffer.concat([size, body, sum])
 }
 
+/** chunks names the parts of a PNG, in their order. */
+export function chunks(file: Buffer): string[] {
+  const names: string[] = []
+  for (let at = 8; at < file.length; at += 12 + file.readUInt32BE(at)) names.push(file.toString("latin1", at + 4, at + 8))
+  return names
+}
+
 export type Raster = { width: number; height: number; channels: number; data: Buffer }
 
 /** pixels reads a PNG of 8 bits without interlace: grey, RGB or RGBA. It is not the page's reader nor the server's. */

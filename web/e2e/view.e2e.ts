@@ -1,13 +1,12 @@
 import type { Browser, Page } from "playwright-core"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import type { Job, State } from "../src/api/gen/qie"
 import { byId, openBrowser, seriousViolations, shoot } from "./browser"
+import { givenJob, openGiven } from "./given"
 import { png } from "./png"
 import { Server, until } from "./server"
 
 // How pictures are looked at. The job and its pictures are given to the page; the server is real and has no worker.
 const large = { width: 6000, height: 4000 }
-const id = "00000000-0000-4000-8000-000000000001"
 let server: Server
 let browser: Browser
 let before: Buffer
@@ -27,27 +26,8 @@ afterAll(async () => {
   await server?.stop()
 })
 
-const job: Job = {
-  id, state: "succeeded", attempt: 1, recipe: { prompt: "make the door red" }, images: [{ ...large, sha256: "a".repeat(64), name: "house.png" }],
-  position: 0, step: 4, steps: 4, percent: 100, notices: [], created_at: "2026-11-01T10:00:00Z", timings: {},
-  result: { url: `/api/v1/jobs/${id}/result`, sha256: "b".repeat(64), ...large, bytes: 1, seed: 1, model: "demo" },
-}
-
 async function open(viewport = { width: 1360, height: 860 }): Promise<Page> {
-  const context = await browser.newContext({ viewport })
-  const page = await context.newPage()
-  await page.route("**/api/v1/state", async (route) => {
-    const response = await route.fetch()
-    const state = (await response.json()) as State
-    await route.fulfill({ json: { ...state, jobs: [job] } })
-  })
-  await page.routeWebSocket("**/api/v1/live*", () => {}) // what the server would say of its own jobs is not heard
-  await page.route(`**/jobs/${id}/images/1`, (route) => route.fulfill({ body: before, contentType: "image/png" }))
-  await page.route(`**/jobs/${id}/result*`, (route) => route.fulfill({ body: after, contentType: "image/png" }))
-  await page.route(`**/jobs?*`, (route) => route.fulfill({ json: { jobs: [job] } }))
-  await page.addInitScript((selected) => sessionStorage.setItem("qie.selected", selected), id)
-  await page.goto(server.url)
-  await byId(page, "result").waitFor()
+  const page = await openGiven(browser, server, { job: givenJob(large), before, after }, { viewport })
   await drawn(page)
   return page
 }
@@ -153,10 +133,12 @@ test("held \\ or a held button shows the original, in every way of comparing", a
   await page.context().close()
 })
 
-/** 20 ms are asked of a machine that does nothing else; the tests share theirs. */
-const allowed_ms = 33
+/**
+ * Asked of the slowest frames too, on a machine that does nothing else; the tests share theirs, and its load is seen in the
+ * slowest first. A picture that is decoded or resampled anew for each frame is seen in the middle one.
+ */
+const asked_ms = 20
 const measured = 120
-const tries = 3
 
 type Kind = "slide" | "zoom" | "pan"
 
@@ -187,32 +169,29 @@ async function frames(page: Page, kind: Kind): Promise<{ p50: number; p95: numbe
   return { p50: part(0.5), p95: part(0.95), n: at.length }
 }
 
-async function best(page: Page, kind: Kind): ReturnType<typeof frames> {
-  let found = await frames(page, kind)
-  for (let i = 1; i < tries && found.p95 > allowed_ms; i++) found = await frames(page, kind)
-  return found
-}
-
-test("the slider, zoom and pan of 24 megapixels stay smooth", async () => {
-  const page = await open()
+/** gestures measures each kind on a page. */
+async function gestures(page: Page): Promise<Record<Kind, Awaited<ReturnType<typeof frames>>>> {
   const box = await byId(page, "pane").boundingBox()
   if (!box) throw new Error("no pane")
   const held = async (kind: Kind) => {
     await page.mouse.move(box.x + box.width / 2, box.y + (kind === "pan" ? 40 : box.height / 2))
     await page.mouse.down()
-    const got = await best(page, kind)
+    const got = await frames(page, kind)
     await page.mouse.up()
     return got
   }
+  await page.locator("body").press("0")
   const slide = await held("slide")
-  const zoom = await best(page, "zoom")
+  const zoom = await frames(page, "zoom")
   await page.locator("body").press("1")
-  const pan = await held("pan")
-  process.stdout.write(`24 megapixels, ms between frames: ${JSON.stringify({ slide, zoom, pan })}\n`)
-  for (const { p95, n } of [slide, zoom, pan]) {
-    expect(n).toBeGreaterThan(measured / 2)
-    expect(p95).toBeLessThanOrEqual(allowed_ms)
-  }
+  return { slide, zoom, pan: await held("pan") }
+}
+
+test("the slider, zoom and pan of 24 megapixels stay smooth", async () => {
+  const page = await open()
+  const found = await gestures(page)
+  process.stdout.write(`24 megapixels, ms between frames: ${JSON.stringify(found)}\n`)
+  for (const { p50, n } of Object.values(found)) expect([p50 <= asked_ms, n > measured / 2]).toEqual([true, true])
   await page.context().close()
 })
 
@@ -226,5 +205,36 @@ test("on a phone the picture has its place, and side by side stands above each o
   expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390)
   expect(await seriousViolations(page)).toEqual([])
   await shoot(page, "compare-phone-side")
+  await page.context().close()
+})
+
+test("two fingers pinch and move the picture, and one finger moves the seam", async () => {
+  const page = await openGiven(browser, server, { job: givenJob(large), before, after }, { viewport: { width: 1024, height: 768 }, hasTouch: true })
+  await drawn(page)
+  const box = await byId(page, "pane").boundingBox()
+  if (!box) throw new Error("no pane")
+  const cdp = await page.context().newCDPSession(page)
+  const touch = (type: "touchStart" | "touchMove" | "touchEnd", ...points: (readonly [number, number])[]) =>
+    cdp.send("Input.dispatchTouchEvent", { type, touchPoints: points.map(([x, y], id) => ({ x, y, id })) })
+  const [x, y] = [box.x + box.width / 2, box.y + box.height / 2]
+  await touch("touchStart", [x, y])
+  await touch("touchMove", [x - 60, y])
+  await touch("touchEnd")
+  const at = Number(await seam(page).getAttribute("aria-valuenow"))
+  expect(at).toBeLessThan(45)
+  const fit = await place(page)
+  await touch("touchStart", [x - 50, y], [x + 50, y])
+  for (let d = 60; d <= 150; d += 15) await touch("touchMove", [x - d, y], [x + d, y])
+  await touch("touchEnd")
+  const near = await place(page)
+  expect(near.k / fit.k).toBeCloseTo(3, 1)
+  const middle = (p: typeof near) => (box.width / 2 - p.x) / p.k
+  expect(Math.abs(middle(near) - middle(fit))).toBeLessThan(5)
+  await touch("touchStart", [x - 50, y], [x + 50, y])
+  await touch("touchMove", [x - 30, y + 20], [x + 70, y + 20])
+  await touch("touchEnd")
+  const moved = await place(page)
+  expect([moved.k, moved.x, moved.y].map((n, i) => Math.round(n - ([near.k, near.x, near.y][i] ?? 0)))).toEqual([0, 20, 20])
+  expect(Number(await seam(page).getAttribute("aria-valuenow"))).toBe(at)
   await page.context().close()
 })

@@ -1,5 +1,6 @@
 import { lazy, useEffect, useRef, useState } from "react"
-import { takeDropped } from "./actions/commands"
+import { takeDropped, takeDroppedJob, type Onto } from "./actions/commands"
+import { jobType } from "./actions/drag"
 import { help, notify, system, theme } from "./actions/registry"
 import { Aside } from "./features/gallery/aside"
 import { Gallery } from "./features/gallery/gallery"
@@ -112,7 +113,7 @@ function useDropAndPaste(): boolean {
   const [dropping, setDropping] = useState(false)
   const depth = useRef(0)
   useEffect(() => {
-    const hasFiles = (e: DragEvent) => e.dataTransfer?.types.includes("Files") ?? false
+    const hasFiles = (e: DragEvent) => e.dataTransfer?.types.some((type) => type === "Files" || type === jobType) ?? false
     const enter = (e: DragEvent) => {
       if (!hasFiles(e)) return
       depth.current++
@@ -130,13 +131,16 @@ function useDropAndPaste(): boolean {
       if (!hasFiles(e)) return
       e.preventDefault()
       end()
-      takeDropped(e.dataTransfer?.files ?? [], e.target instanceof Element && e.target.closest("[data-slots]") !== null)
+      // A picture that is dragged inside the page may bring a file too, and that is only what was shown of it.
+      const job = e.dataTransfer?.getData(jobType)
+      if (job) void takeDroppedJob(job, ontoOf(e.target))
+      else takeDropped(e.dataTransfer?.files ?? [], ontoOf(e.target))
     }
     const paste = (e: ClipboardEvent) => {
       const files = [...(e.clipboardData?.files ?? [])]
       if (files.length === 0) return
       e.preventDefault()
-      takeDropped(files, false)
+      takeDropped(files, "page")
     }
     const stop = new AbortController()
     const { signal } = stop
@@ -148,6 +152,13 @@ function useDropAndPaste(): boolean {
     return () => stop.abort()
   }, [])
   return dropping
+}
+
+function ontoOf(target: EventTarget | null): Onto {
+  if (!(target instanceof Element)) return "page"
+  const slot = target.closest<HTMLElement>("[data-slot]")?.dataset["slot"]
+  if (slot !== undefined) return Number(slot)
+  return target.closest("[data-slots]") ? "slots" : "page"
 }
 
 /** After a reload the stage shows what it showed; else the job that runs. Once: later the person decides. */

@@ -1,6 +1,7 @@
 import { QueryClientProvider } from "@tanstack/react-query"
 import { StrictMode } from "react"
 import { createRoot } from "react-dom/client"
+import { listenToDrags } from "./actions/drag"
 import { listenToKeys } from "./actions/keys"
 import { App } from "./app"
 import "./index.css"
@@ -13,6 +14,7 @@ import { showTitle } from "./live/title"
 
 showTheme()
 listenToKeys()
+listenToDrags()
 showTitle()
 void start()
 void draw()

@@ -1,5 +1,5 @@
 import {
-  cancelJob, duplicateJob, getGetResultUrl, markJob, moveJob, pauseModel, pauseQueue, pullModel, removeJob, resumeQueue, restartWorker, retryJob,
+  cancelJob, duplicateJob, getGetResultUrl, getJob, markJob, moveJob, pauseModel, pauseQueue, pullModel, removeJob, resumeQueue, restartWorker, retryJob,
   submitJob, unloadWorker, type Job, type KnownEdit,
 } from "../api/gen/qie"
 import { OFFLINE, RequestError } from "../api/request"
@@ -14,12 +14,13 @@ import { sentenceOf } from "../lib/errors"
 import { pictures } from "../lib/files"
 import { fileName } from "../lib/format"
 import { t } from "../lib/i18n"
+import { inserted } from "../lib/insert"
 import { picturesOf, wanted } from "../lib/known-edits"
 import { promptsOf, stepped } from "../lib/prompts"
 import { recipeOf, settingsOf } from "../lib/recipe"
 import type { Sample } from "../lib/samples"
 import { redone, root, undone } from "../lib/tree"
-import { addSources, setMask, setSources, useUi, type Editor } from "../lib/ui-store"
+import { addSources, setMask, setPhoto, setSources, useUi, type Editor } from "../lib/ui-store"
 
 /** What the page can do. Each command says its failure in the one place for problems and never throws. */
 
@@ -48,17 +49,56 @@ async function beside(base: Base, files: readonly File[]): Promise<void> {
   setSources([await pictureOf(base.job, base.picture), ...others, ...files], slots())
 }
 
+/** Where something is dropped: anywhere, beside the slots, or on the photo of this id. */
+export type Onto = "page" | "slots" | number
+
 /**
- * takeDropped is for photos that are dropped or pasted anywhere: they take the place of what is there, such as a sample.
- * Onto the slots, or while the sentence waits for one more, they are added.
+ * takeDropped is for photos that are dropped or pasted. Anywhere they take the place of what is there, such as a sample;
+ * onto a photo, of that one. Onto the slots, or while the sentence waits for one more, they are added.
  */
-export function takeDropped(list: Iterable<File>, ontoSlots: boolean): void {
+export function takeDropped(list: Iterable<File>, onto: Onto): void {
   const { sources, prompt } = useUi.getState()
   const waits = sources.length > 0 && wanted(prompt, readBoard()?.model.known_edits ?? []) > sources.length
   const { files, problem } = pictures(list)
-  if (files.length > 0) (ontoSlots || waits ? addSources : setSources)(files, slots())
+  const [first, ...more] = files
+  if (first && typeof onto === "number") {
+    setPhoto(onto, first, null, null)
+    useUi.setState({ selected: null, problem: null })
+    if (more.length > 0) addSources(more, slots())
+  } else if (first) (onto === "slots" || waits ? addSources : setSources)(files, slots())
   if (problem) useUi.setState({ problem })
 }
+
+/** takeDroppedJob makes the picture of a job a photo of this edit. */
+export const takeDroppedJob = (id: string, onto: Onto): Promise<void> =>
+  attempt(async () => {
+    const job = readJob(id) ?? (await getJob(id))
+    takeDropped([await picture(resultUrl(job) ?? sourceUrl(job, 0), fileName(job.images[0]?.name, job.id))], onto)
+  })
+
+/** nameInPrompt writes the name of photo n where the cursor is. */
+export function nameInPrompt(n: number): void {
+  const field = document.getElementById("prompt")
+  if (!(field instanceof HTMLTextAreaElement)) return
+  const { text, at } = inserted(field.value, field.selectionStart, field.selectionEnd, t("source.name", { n }))
+  useUi.setState({ prompt: text })
+  field.focus()
+  requestAnimationFrame(() => field.setSelectionRange(at, at))
+}
+
+const copiedFor_ms = 2_000
+
+/** copyResult puts the picture of a job on the clipboard. */
+export const copyResult = (job: Job): Promise<void> =>
+  attempt(async () => {
+    const url = resultUrl(job)
+    if (!url) return
+    if (!isSecureContext || !("ClipboardItem" in globalThis)) throw new Error(t("copy.impossible"))
+    // The promise, not the picture: a browser lets the page write only right after the key or click.
+    await navigator.clipboard.write([new ClipboardItem({ "image/png": fetched(url, "result.png") })])
+    useUi.setState({ copied: job.id })
+    setTimeout(() => useUi.setState({ copied: null }), copiedFor_ms)
+  })
 
 export const pickFiles = (): void => document.getElementById("file-input")?.click()
 

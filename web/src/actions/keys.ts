@@ -54,6 +54,7 @@ function pressed(e: KeyboardEvent): void {
   if ((isSingle(key) || action.writes) && writes(e.target)) return
   if (key === "Enter" && e.target instanceof HTMLButtonElement) return // it presses the button
   if (e.repeat && !action.repeats) return
+  if (action.textFirst && (writes(e.target) || document.getSelection()?.isCollapsed === false)) return
   const now = situation()
   if (!action.enabled(now)) return
   e.preventDefault()

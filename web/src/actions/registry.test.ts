@@ -13,7 +13,8 @@ beforeAll(async () => {
 const job = (state: string) => ({ id: state, state }) as Job
 const at = (change: object) =>
   registry.situationOf({
-    ready: true, sources: 1, prompt: "make it sepia", sending: false, editor: null, selected: null, atPhoto: false, jobs: [], ...change,
+    ready: true, sources: 1, prompt: "make it sepia", sending: false, editor: null, first: true, selected: null, atPhoto: false, jobs: [],
+    ...change,
   })
 
 test("names and keys are used once", () => {

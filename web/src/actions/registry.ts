@@ -5,7 +5,7 @@ import type { PlainKey } from "../lib/i18n"
 import type { MaskTool } from "../lib/mask"
 import { draw, redoMask, stepBrush, undoMask, useMask } from "../lib/mask-store"
 import { mirrorPhoto, turnPhoto } from "../lib/shape-store"
-import { compareModes, isDark, useUi, type Editor } from "../lib/ui-store"
+import { compareModes, isDark, shownSource, useUi, type Editor } from "../lib/ui-store"
 import { viewBook } from "../lib/view-book"
 import { readBoard, readHistory, readJob } from "../live/board"
 import { hasEnded, isActive } from "../live/progress"
@@ -20,6 +20,8 @@ export type Situation = {
   sending: boolean
   selected: Job | null
   editor: Editor
+  /** the picture on the stage is the first of the next edit, which is the one that a mask is of */
+  first: boolean
   /** the photo of a tree is on the stage, behind an undo */
   atPhoto: boolean
   /** the job that cancel means: the one on the stage, else the one that runs */
@@ -35,6 +37,8 @@ export type Action = {
   scope?: NonNullable<Editor>
   /** possible while an editor is open, as what only changes the view is */
   everywhere?: true
+  /** where text is written or selected the key belongs to that */
+  textFirst?: true
   /** a key that is held does it again and again */
   repeats?: true
   /** the keys mean something else where one writes, such as undo */
@@ -107,6 +111,12 @@ export const download: Action = {
   name: "download", label: "action.download", group: "group.result", keys: ["D"],
   enabled: succeeded,
   perform: (s) => { if (s.selected?.result) save(s.selected) },
+}
+
+export const copy: Action = {
+  name: "copy", label: "action.copy", group: "group.result", keys: ["Mod+C"], textFirst: true,
+  enabled: succeeded,
+  perform: (s) => { if (s.selected) void commands.copyResult(s.selected) },
 }
 
 export const editResult: Action = {
@@ -229,10 +239,12 @@ export const help: Action = {
   enabled: always, perform: () => useUi.setState({ panel: "help" }),
 }
 
-/** mask opens the editor of what may change of the picture that is edited next. */
+const prepares = (s: Situation) => s.sources > 0 && s.editor === null && (s.selected === null || succeeded(s))
+
+/** mask opens the editor of what may change of the first picture of the next edit. */
 export const mask: Action = {
   name: "mask", label: "action.mask", group: "group.edit", keys: ["B"],
-  enabled: (s) => s.sources > 0 && s.editor === null && (s.selected === null || succeeded(s)),
+  enabled: (s) => prepares(s) && s.first,
   perform: () => void commands.openEditor("mask"),
 }
 
@@ -282,10 +294,10 @@ export const maskCancel: Action = {
   enabled: inMask, perform: () => useUi.setState({ editor: null }),
 }
 
-/** crop opens the editor of its frame. */
+/** crop opens the editor of the frame of the picture on the stage. */
 export const crop: Action = {
   name: "crop", label: "action.crop", group: "group.edit", keys: ["C"],
-  enabled: mask.enabled,
+  enabled: prepares,
   perform: () => void commands.openEditor("crop"),
 }
 
@@ -317,7 +329,7 @@ export const cropCancel: Action = {
 }
 
 export const actions: readonly Action[] = [
-  run, runNext, cancel, pick, prompt, promptBefore, promptAfter, lockSeed, settings, newEdit, download, editResult, again, retry,
+  run, runNext, cancel, pick, prompt, promptBefore, promptAfter, lockSeed, settings, newEdit, download, copy, editResult, again, retry,
   undo, redo, star, moreLike, duplicate, discard, tree, older, newer, compare, zoomFit, zoomActual, zoomIn, zoomOut, search, theme,
   notify, system, help, mask, maskBrush, maskEraser, maskRectangle, maskLasso, brushSmaller, brushBigger, maskInvert, maskUndo,
   maskRedo, maskDone, maskCancel, crop, cropLeft, cropRight, cropMirror, cropDone, cropCancel,
@@ -334,9 +346,10 @@ export function situation(): Situation {
 }
 
 /** given is what the next edit begins from, as far as actions look at it. */
-export function given(ui: ReturnType<typeof useUi.getState>, selected: Job | null): Pick<Situation, "sources" | "atPhoto"> {
+export function given(ui: ReturnType<typeof useUi.getState>, selected: Job | null): Pick<Situation, "sources" | "first" | "atPhoto"> {
   const sources = Math.max(ui.sources.length, baseOf(selected, ui.from, ui.sources.length) ? 1 : 0)
-  return { sources, atPhoto: selected === null && ui.root !== null && ui.sources[0]?.id === ui.root.source }
+  const first = selected !== null || shownSource(ui) === ui.sources[0]
+  return { sources, first, atPhoto: selected === null && ui.root !== null && ui.sources[0]?.id === ui.root.source }
 }
 
 export function situationOf(at: Omit<Situation, "stoppable"> & { jobs: readonly Job[] }): Situation {

@@ -30,6 +30,8 @@ export type Panel = "help" | "system" | null
 
 type Ui = {
   sources: readonly Source[]
+  /** id of the photo on the stage while an edit is prepared; null is the first */
+  at: number | null
   prompt: string
   settings: Settings
   settingsOpen: boolean
@@ -38,6 +40,8 @@ type Ui = {
   editor: Editor
   sending: boolean
   problem: Sentence | null
+  /** the job whose result was copied a moment ago */
+  copied: string | null
   panel: Panel
   theme: Theme
   singleKeys: boolean
@@ -63,6 +67,9 @@ type Ui = {
   notify: boolean
   language: Language
 }
+
+/** shownSource is the photo on the stage while an edit is prepared. */
+export const shownSource = ({ sources, at }: Pick<Ui, "sources" | "at">): Source | undefined => sources.find((s) => s.id === at) ?? sources[0]
 
 const stored = (area: Storage, key: string): string | null => {
   try {
@@ -102,6 +109,7 @@ const compare = stored(localStorage, "qie.compare")
 
 export const useUi = create<Ui>(() => ({
   sources: [],
+  at: null,
   prompt: stored(sessionStorage, "qie.prompt") ?? "",
   settings: defaults,
   settingsOpen: false,
@@ -109,6 +117,7 @@ export const useUi = create<Ui>(() => ({
   editor: null,
   sending: false,
   problem: null,
+  copied: null,
   panel: null,
   theme: theme === "light" || theme === "dark" ? theme : "system",
   singleKeys: stored(localStorage, "qie.single-keys") !== "off",
@@ -129,8 +138,8 @@ export const useUi = create<Ui>(() => ({
 }))
 
 useUi.subscribe((now, before) => {
-  // What is edited is the first photo: when another is looked at, the editor is over. What was drawn stays drawn.
-  if (now.editor && (now.selected !== null || now.sources[0]?.id !== before.sources[0]?.id)) useUi.setState({ editor: null })
+  // An editor is over when another picture is looked at.
+  if (now.editor && (now.selected !== null || shownSource(now)?.id !== shownSource(before)?.id)) useUi.setState({ editor: null })
   if (now.selected !== before.selected) store(sessionStorage, "qie.selected", now.selected)
   if (now.selected !== before.selected && now.from !== "result") useUi.setState({ from: "result" })
   if (now.prompt !== before.prompt) store(sessionStorage, "qie.prompt", now.prompt || null)

@@ -172,4 +172,5 @@ export const zh: Dictionary = {
   "compare.slider": "滑块", "compare.slider.title": "用滑块查看前后", "compare.side": "并排", "compare.side.title": "并排查看前后", "compare.difference": "差异",
   "compare.difference.title": "只显示改动之处", "compare.difference.hint": "黑色表示没有变化；变化以 4 倍亮度显示", "compare.peek": "按住看原图", "view.zoom": "缩放",
   "view.pane": "图片：大于显示区域时可用方向键移动", "result.untouched": "{percent} % 的像素与照片逐位相同", "worker.broken.in": "无法启动，{time}后再试",
+  "action.copy": "复制", "copy.impossible": "只有在 https 或本机地址下，浏览器才允许页面复制图片。", "result.drag": "拖出浏览器即可保存", "source.name": "图片 {n}",
 }

@@ -59,6 +59,8 @@ export function Pane({ size, children, book = viewBook, drag, doubleClick = true
     const resized = new ResizeObserver(measure)
     resized.observe(pane)
     const stop = new AbortController()
+    // What is pulled here is the view, not the picture's file.
+    pane.addEventListener("dragstart", (e) => e.preventDefault(), stop)
     listenToGestures(pane, { book, frame: () => frame, drag: () => drag?.current ?? null, doubleClick, signal: stop.signal })
     return () => {
       stop.abort()

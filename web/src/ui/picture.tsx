@@ -3,7 +3,7 @@ import { Icon } from "./icons"
 
 type Props = { src: string; alt: string; className: string; lazy?: boolean }
 
-/** A picture of the server. One whose file is gone shows a quiet mark instead of the browser's broken one. */
+/** A picture of the server, which can be dragged. One whose file is gone shows a quiet mark instead of the browser's broken one. */
 export function Picture({ src, alt, className, lazy = false }: Props) {
   const [gone, setGone] = useState<string | null>(null)
   if (gone === src) {
@@ -14,5 +14,5 @@ export function Picture({ src, alt, className, lazy = false }: Props) {
       </span>
     )
   }
-  return <img src={src} alt={alt} draggable={false} decoding="async" loading={lazy ? "lazy" : "eager"} className={className} onError={() => setGone(src)} />
+  return <img src={src} alt={alt} decoding="async" loading={lazy ? "lazy" : "eager"} className={className} onError={() => setGone(src)} />
 }

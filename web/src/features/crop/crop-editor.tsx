@@ -8,14 +8,14 @@ import { useShape } from "../../lib/shape-store"
 import { setPhoto, useUi, type Source } from "../../lib/ui-store"
 import { ActionButton, Button } from "../../ui/button"
 import { StageBar } from "../../ui/stage-bar"
-import { fileOfMask } from "../mask/mask-file"
+import { fileOfMask } from "../../lib/mask-file"
 import { CropCanvas } from "./crop-canvas"
 import { newPart, reframed } from "./render"
 
 const ratios = { free: null, own: 0, "1:1": 1, "4:3": 4 / 3, "3:2": 3 / 2, "16:9": 16 / 9, "3:4": 3 / 4, "2:3": 2 / 3, "9:16": 9 / 16 } as const
 type Ratio = keyof typeof ratios
 
-/** Where the first photo is turned, cropped and extended. The photo that came in is kept, and can be framed anew. */
+/** Where a photo is turned, cropped and extended. The photo that came in is kept, and can be framed anew. */
 export function CropEditor({ source }: { source: Source }) {
   const original = source.from?.file ?? source.file
   const [url, setUrl] = useState<string | null>(null)
@@ -23,6 +23,7 @@ export function CropEditor({ source }: { source: Source }) {
   const [ratio, setRatio] = useState<Ratio>("free")
   const [extend, setExtend] = useState(false)
   const [keep, setKeep] = useState(true)
+  const first = useUi((ui) => ui.sources[0]?.id === source.id) // only the first photo has a mask
   const { photo, shape } = useShape()
   const size = turned(photo, shape.turns)
   const number = ratio === "own" ? size.width / size.height : ratios[ratio]
@@ -56,7 +57,7 @@ export function CropEditor({ source }: { source: Source }) {
         if (isWhole(now.shape, now.photo)) {
           if (source.from) setPhoto(source.id, original, null, null)
         } else {
-          const draft = keep ? newPart(now.shape, now.photo) : null
+          const draft = keep && first ? newPart(now.shape, now.photo) : null
           const mask = draft ? await fileOfMask(draft, now.shape.box) : null
           setPhoto(source.id, await reframed(original, now.shape, now.photo), { file: original, shape: now.shape }, mask && { ...mask, draft })
         }
@@ -66,7 +67,7 @@ export function CropEditor({ source }: { source: Source }) {
       }
     }
     return () => { editing.finish = null }
-  }, [url, original, source.id, source.from, keep])
+  }, [url, original, source.id, source.from, keep, first])
 
   const choose = (next: Ratio, outward: boolean) => {
     setRatio(next)
@@ -96,7 +97,7 @@ export function CropEditor({ source }: { source: Source }) {
           <input type="checkbox" checked={extend} className="accent-(--accent)" onChange={(e) => choose(ratio, e.target.checked)} />
           {t("crop.extend")}
         </label>
-        {beyond && (
+        {beyond && first && (
           <label className="flex items-center gap-1 text-xs text-muted">
             <input type="checkbox" checked={keep} className="accent-(--accent)" onChange={(e) => setKeep(e.target.checked)} />
             {t("crop.keep")}

@@ -4,7 +4,7 @@ import { draw, useMask } from "../../lib/mask-store"
 import { pictureAt, type Point, type Size } from "../../lib/view"
 import type { Drag } from "../../ui/gestures"
 import { Pane, type Looked } from "../../ui/pane"
-import { paint, shownBase, stroke } from "./raster"
+import { paint, shownBase, stroke } from "../../lib/mask-raster"
 
 /** The longer side of what is shown while drawing; the mask itself is computed at the photo's size when it is done. */
 const shownMax = 2048

@@ -10,8 +10,8 @@ import type { Size } from "../../lib/view"
 import { ActionButton, Button } from "../../ui/button"
 import { StageBar } from "../../ui/stage-bar"
 import { MaskCanvas } from "./mask-canvas"
-import { fileOfMask } from "./mask-file"
-import { greyOf } from "./raster"
+import { fileOfMask } from "../../lib/mask-file"
+import { greyOf } from "../../lib/mask-raster"
 
 /** Where it is drawn what of the first photo may change. It is loaded when it is opened. */
 export function MaskEditor({ source }: { source: Source }) {

@@ -1,10 +1,10 @@
 import { useRef } from "react"
-import { takeFiles } from "../../actions/commands"
+import { nameInPrompt, takeFiles } from "../../actions/commands"
 import { acceptedTypes } from "../../lib/files"
 import { t } from "../../lib/i18n"
 import { sourceThumbUrl, thumbUrl } from "../../lib/addresses"
 import { baseOf } from "../../lib/base"
-import { moveEarlier, removeSource, useUi } from "../../lib/ui-store"
+import { moveEarlier, removeSource, shownSource, useUi } from "../../lib/ui-store"
 import { useBoard, useJob } from "../../live/board"
 import { Icon } from "../../ui/icons"
 import { Picture } from "../../ui/picture"
@@ -12,6 +12,7 @@ import { Picture } from "../../ui/picture"
 /** The photos of the edit that is being written: as many slots as the model takes, no more. */
 export function Sources() {
   const sources = useUi((ui) => ui.sources)
+  const shown = useUi((ui) => (ui.selected === null ? shownSource(ui)?.id : undefined))
   const slots = useBoard((board) => board.model.max_images) || 1
   const input = useRef<HTMLInputElement>(null)
   const { selected, from } = useUi()
@@ -33,13 +34,17 @@ export function Sources() {
         </figure>
       )}
       {given.slice(0, slots - before).map((source, at) => ({ source, i: at + before })).map(({ source, i }) => (
-        <figure key={source.id} className="group relative size-18 overflow-hidden rounded-lg border border-line bg-sunken">
-          <button type="button" className="size-full" title={source.file.name} onClick={() => useUi.setState({ selected: null })}>
+        <figure key={source.id} data-slot={source.id}
+          className={`group relative size-18 overflow-hidden rounded-lg border bg-sunken ${source.id === shown && sources.length > 1 ? "border-accent ring-1 ring-accent" : "border-line"}`}>
+          <button type="button" className="size-full" title={source.file.name} aria-current={source.id === shown ? "true" : undefined}
+            onClick={() => useUi.setState({ selected: null, at: source.id })}>
             <img src={source.url} alt={t("source.slot", { n: i + 1 })} className="size-full object-cover" />
           </button>
           {slots > 1 && (
-            <figcaption title={t("source.named", { n: i + 1 })}
-              className="absolute bottom-1 left-1 grid size-5 place-items-center rounded bg-raised text-xs">{i + 1}</figcaption>
+            <figcaption className="absolute bottom-1 left-1">
+              <button type="button" aria-label={t("source.named", { n: i + 1 })} title={t("source.named", { n: i + 1 })} onClick={() => nameInPrompt(i + 1)}
+                className="grid size-6 place-items-center rounded bg-raised text-xs shadow-sm hover:text-accent">{i + 1}</button>
+            </figcaption>
           )}
           <SlotButton label={t("source.remove", { n: i + 1 })} icon="close" className="top-1 right-1" onClick={() => removeSource(source.id)} />
           {i > 0 && (

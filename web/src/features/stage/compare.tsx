@@ -57,6 +57,7 @@ function Slider({ before, after, beforeAlt, afterAlt, size, over, book }: Shown 
   const looked = useRef<Looked | null>(null)
   const onLook = useRef((now: Looked) => { looked.current = now })
   const at = useRef(start)
+  const begun = useRef(start)
   const show = useCallback((percent: number) => {
     at.current = Math.min(100, Math.max(0, percent))
     const whole = Math.round(at.current)
@@ -72,6 +73,7 @@ function Slider({ before, after, beforeAlt, afterAlt, size, over, book }: Shown 
       const seam = seen.left + (seen.width * at.current) / 100
       const whole = seen.width >= now.frame.picture.width * now.place.scale - 0.5 && seen.height >= now.frame.picture.height * now.place.scale - 0.5
       if (!whole && Math.abs(point.x - seam) > reach_px) return false
+      begun.current = at.current
       handle.current?.focus({ preventScroll: true })
       drag.current.move(point, undefined as never)
       return true
@@ -83,6 +85,7 @@ function Slider({ before, after, beforeAlt, afterAlt, size, over, book }: Shown 
       show(((point.x - seen.left) / seen.width) * 100)
     },
     end: () => {},
+    abandon: () => show(begun.current),
   })
   const keys = (e: KeyboardEvent) => {
     const step = e.shiftKey ? bigStep : 1

@@ -1,11 +1,11 @@
 import { Suspense, useEffect, useState, type ComponentType, type ReactNode } from "react"
 import type { Job } from "../../api/gen/qie"
-import { again, crop, download, editResult, mask, newEdit, retry } from "../../actions/registry"
+import { again, copy, crop, download, editResult, mask, newEdit, retry } from "../../actions/registry"
 import { maskUrl, resultUrl, sourceUrl } from "../../lib/addresses"
 import { sentence } from "../../lib/errors"
 import { duration } from "../../lib/format"
 import { t } from "../../lib/i18n"
-import { setMask, useUi, type Editor, type Source } from "../../lib/ui-store"
+import { setMask, shownSource, useUi, type Editor, type Source } from "../../lib/ui-store"
 import { useJob } from "../../live/board"
 import { hasEnded } from "../../live/progress"
 import { useStatus } from "../../live/status"
@@ -28,7 +28,7 @@ type Editors = Record<NonNullable<Editor>, ComponentType<{ source: Source }>>
 export function Stage({ editors }: { editors: Editors }) {
   const editor = useUi((ui) => ui.editor)
   const selected = useUi((ui) => ui.selected)
-  const source = useUi((ui) => ui.sources[0])
+  const source = useUi(shownSource)
   const { job, gone } = useJob(selected)
   const lost = useStatus((s) => s.connection === "lost")
   // A job that is still being asked for keeps its place empty, so that the page does not jump; without a server nothing comes.
@@ -53,16 +53,18 @@ function Edited({ source, Editor }: { source: Source; Editor: ComponentType<{ so
 
 /** The photo before its edit, with what may change of it. */
 function Prepared({ source }: { source: Source }) {
+  const first = useUi((ui) => ui.sources[0] === source)
+  const allowed = first ? source.mask : null // of the others it is not sent
   return (
     <>
       <StageBar>
         <div className="flex items-center">
           <ActionButton action={crop} look="quiet" icon="crop" className="!h-7 !px-2 !text-xs" />
           <ActionButton action={mask} look="quiet" icon="brush" className="!h-7 !px-2 !text-xs" />
-          {source.mask && <Button look="quiet" icon="close" className="!h-7 !px-2 !text-xs" onClick={() => setMask(source.id, null)}>{t("mask.remove")}</Button>}
+          {allowed && <Button look="quiet" icon="close" className="!h-7 !px-2 !text-xs" onClick={() => setMask(source.id, null)}>{t("mask.remove")}</Button>}
         </div>
       </StageBar>
-      <Frame><Photo key={source.url} url={source.url} name={source.file.name} mask={source.mask?.url ?? null} /></Frame>
+      <Frame><Photo key={source.url} url={source.url} name={source.file.name} mask={allowed?.url ?? null} /></Frame>
     </>
   )
 }
@@ -148,8 +150,19 @@ function Foot({ job }: { job: Job }) {
       </p>
       <ActionButton action={again} look="quiet" icon="again" />
       <ActionButton action={editResult} icon="edit" />
-      <ActionButton action={download} look="primary" icon="download" />
+      <CopyButton job={job.id} />
+      <span data-job-id={job.id} draggable title={t("result.drag")}><ActionButton action={download} look="primary" icon="download" /></span>
     </Bar>
+  )
+}
+
+function CopyButton({ job }: { job: string }) {
+  const copied = useUi((ui) => ui.copied === job)
+  return (
+    <>
+      <ActionButton action={copy} icon="copy" iconOnly className={copied ? "!text-good" : ""} />
+      <span role="status" className="text-xs text-good">{copied && t("result.copied")}</span>
+    </>
   )
 }
 

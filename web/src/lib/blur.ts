@@ -1,4 +1,4 @@
-import type { Grey } from "../../lib/mask"
+import type { Grey } from "./mask"
 
 /** Three boxes are nearly a bell; together they reach exactly as far as was asked, so that nothing beyond is touched. */
 const passes = 3

@@ -1,5 +1,5 @@
-import type { Grey, MaskDraft, MaskOp } from "../../lib/mask"
-import type { Size } from "../../lib/view"
+import type { Grey, MaskDraft, MaskOp } from "./mask"
+import type { Size } from "./view"
 import { feathered } from "./blur"
 
 type Context = CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D

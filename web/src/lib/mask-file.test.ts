@@ -1,6 +1,6 @@
 import { expect, test } from "vitest"
-import { pixels } from "../../../e2e/png"
-import { drawn } from "../../lib/chance"
+import { pixels } from "../../e2e/png"
+import { drawn } from "./chance"
 import { feathered } from "./blur"
 import { greyPng } from "./grey-png"
 

@@ -1,7 +1,7 @@
-import { isBlank, type MaskDraft } from "../../lib/mask"
-import type { Size } from "../../lib/view"
+import { isBlank, type MaskDraft } from "./mask"
+import type { Size } from "./view"
 import { greyPng } from "./grey-png"
-import { rasterized } from "./raster"
+import { rasterized } from "./mask-raster"
 
 /** fileOfMask computes a mask at the photo's size. One that selects nothing is no mask. */
 export async function fileOfMask(draft: MaskDraft, size: Size): Promise<{ file: File; url: string } | null> {

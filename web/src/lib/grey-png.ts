@@ -1,4 +1,4 @@
-import type { Grey } from "../../lib/mask"
+import type { Grey } from "./mask"
 
 /** Rows go to the compressor in parts of about so many bytes. */
 const part_bytes = 1 << 20
