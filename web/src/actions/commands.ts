@@ -38,7 +38,8 @@ export function takeFiles(list: Iterable<File>): void {
   const { files, problem } = pictures(list)
   const { selected, from, sources } = useUi.getState()
   const base = slots() > 1 && files.length > 0 ? baseOf(readJob(selected), from, sources.length) : null
-  if (base) void attempt(() => beside(base, files))
+  // Only a result is joined: what a waiting edit began from has its own edit already.
+  if (base?.picture === "result") void attempt(() => beside(base, files))
   else if (files.length > 0) addSources(files, slots())
   if (problem) useUi.setState({ problem })
 }

@@ -1,3 +1,4 @@
+import { useEffect, useRef } from "react"
 import { select, showPhoto } from "../../actions/commands"
 import { again, discard, download, duplicate, editResult, moreLike, redo, retry, star, tree as showTree, undo } from "../../actions/registry"
 import type { Job } from "../../api/gen/qie"
@@ -27,13 +28,18 @@ function TrailOf({ job, atPhoto }: { job: Job; atPhoto: boolean }) {
   const { tree, jobs } = useGrove(job.photo ?? "")
   const line = lineOf(tree, job.id).flatMap((id) => jobs.get(id) ?? [])
   const first = line[0] ?? job
+  const way = useRef<HTMLElement>(null)
+  const shown = atPhoto ? 0 : line.length
+  useEffect(() => {
+    if (way.current) way.current.scrollLeft = shown * way.current.scrollWidth // the browser stops at the end
+  }, [shown])
   return (
     <div className="shrink-0 border-t border-line bg-raised" data-testid="trail">
       {!atPhoto && <Tray job={job} tree={tree} jobs={jobs} />}
       <div className="flex items-center gap-2 px-4 py-1.5">
         <ActionButton action={undo} icon="undo" iconOnly className="!size-7" />
         <ActionButton action={redo} icon="redo" iconOnly className="!size-7" />
-        <nav aria-label={t("tree.trail")} className="min-w-0 flex-1 overflow-x-auto">
+        <nav ref={way} aria-label={t("tree.trail")} className="min-w-0 flex-1 overflow-x-auto">
           <ol className="flex items-center gap-1">
             <Step name={t("tree.photo")} picture={sourceThumbUrl(first)} current={atPhoto} onClick={() => void showPhoto(job)} />
             {line.map((node) => (
