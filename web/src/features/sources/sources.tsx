@@ -32,7 +32,7 @@ export function Sources() {
           {slots > 1 && <figcaption className="absolute bottom-1 left-1 grid size-5 place-items-center rounded bg-raised text-xs">1</figcaption>}
         </figure>
       )}
-      {given.slice(0, slots - before).map((source, at) => ({ source, i: at + before })).map(({ source, i }) => (
+      {given.slice(0, slots - before).map((source, at) => ({ source, at, i: at + before })).map(({ source, at, i }) => (
         <figure key={source.id} className="group relative size-18 overflow-hidden rounded-lg border border-line bg-sunken">
           <button type="button" className="size-full" title={source.file.name} onClick={() => useUi.setState({ selected: null })}>
             <img src={source.url} alt={t("source.slot", { n: i + 1 })} className="size-full object-cover" />
@@ -42,7 +42,7 @@ export function Sources() {
               className="absolute bottom-1 left-1 grid size-5 place-items-center rounded bg-raised text-xs">{i + 1}</figcaption>
           )}
           <SlotButton label={t("source.remove", { n: i + 1 })} icon="close" className="top-1 right-1" onClick={() => removeSource(source.id)} />
-          {i > 0 && (
+          {at > 0 && (
             <SlotButton label={t("source.earlier", { n: i + 1 })} icon="left" className="top-1 left-1" onClick={() => moveEarlier(source.id)} />
           )}
         </figure>
