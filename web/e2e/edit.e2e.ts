@@ -242,27 +242,3 @@ test("an edit by keyboard alone", async () => {
   await page.keyboard.press("Control+Enter")
   await byId(page, "result").waitFor({ timeout: 60_000 })
 })
-
-for (const colorScheme of ["light", "dark"] as const) {
-  test(`nothing seriously inaccessible in ${colorScheme}`, async () => {
-    const page = await open({ colorScheme })
-    expect(await seriousViolations(page)).toEqual([])
-    await page.locator('[data-testid="history-item"][data-state="succeeded"] [data-row]').first().click()
-    await byId(page, "result").waitFor()
-    await page.keyboard.press(",")
-    expect(await seriousViolations(page)).toEqual([])
-    await shoot(page, `result-${colorScheme}`)
-    for (const [key, name] of [["?", "Keyboard shortcuts"], ["i", "System"]] as const) {
-      await page.locator("body").press(key)
-      await page.getByRole("dialog", { name }).waitFor()
-      await page.getByText("Data folder").or(page.getByText("Single-key shortcuts")).first().waitFor()
-      expect(await seriousViolations(page)).toEqual([])
-      await shoot(page, `${name.split(" ")[0]?.toLowerCase()}-${colorScheme}`)
-      await page.keyboard.press("Escape")
-      await page.getByRole("dialog").waitFor({ state: "detached" })
-    }
-    await page.setViewportSize({ width: 390, height: 844 })
-    expect(await seriousViolations(page)).toEqual([])
-    await shoot(page, `phone-${colorScheme}`)
-  })
-}

@@ -27,7 +27,7 @@ async function open(options: Parameters<typeof newPage>[2] = {}): Promise<Page> 
   return watched.page
 }
 
-/** The states that a person meets, each reached from the one before. */
+/** Seven states that a person meets, each reached from the one before. */
 const states: readonly (readonly [string, (page: Page) => Promise<void>])[] = [
   ["empty", async (page) => { await byId(page, "prompt").waitFor() }],
   ["photo", async (page) => {
@@ -40,7 +40,11 @@ const states: readonly (readonly [string, (page: Page) => Promise<void>])[] = [
     await byId(page, "result").waitFor()
   }],
   ["tree", async (page) => { await page.locator("body").press("g"); await byId(page, "tree-node").first().waitFor() }],
-  ["help", async (page) => { await page.locator("body").press("?"); await page.getByRole("dialog").waitFor() }],
+  ["system", async (page) => {
+    await page.locator("body").press("i")
+    await page.getByRole("dialog").getByText(server.home, { exact: true }).first().waitFor()
+  }],
+  ["help", async (page) => { await page.keyboard.press("Escape"); await page.getByRole("dialog").waitFor({ state: "detached" }); await page.locator("body").press("?"); await page.getByRole("dialog").waitFor() }],
 ]
 
 test("an edit is there to look at", async () => {
@@ -54,7 +58,7 @@ test("an edit is there to look at", async () => {
 
 for (const locale of ["en-GB", "zh-CN"] as const) {
   for (const colorScheme of ["light", "dark"] as const) {
-    test(`nothing inaccessible in six states, ${locale}, ${colorScheme}, and nothing wider than a phone`, async () => {
+    test(`nothing inaccessible in seven states, ${locale}, ${colorScheme}, and nothing wider than a phone`, async () => {
       const page = await open({ locale, colorScheme })
       expect(await page.locator("html").getAttribute("lang")).toBe(locale === "zh-CN" ? "zh-Hans" : "en")
       const found: string[] = []

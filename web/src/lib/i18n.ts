@@ -42,7 +42,7 @@ const en = {
   "mask.other-size": "The mask has another size than the photo.",
   "mask.edit": "Change the mask",
   "mask.remove": "Remove the mask",
-  "mask.shown": "Mask",
+  "mask.shown": "Show mask",
   "mask.shown.title": "Show what was allowed to change",
   "mask.of": "What may change",
 

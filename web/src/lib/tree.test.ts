@@ -89,6 +89,13 @@ test("what names itself or each other as parent hangs on the photo", () => {
   expect(tree.children.get(root)).toContain("c3")
 })
 
+test("a photo with ten thousand edits is no burden", () => {
+  const jobs = Array.from({ length: 10_000 }, (_, i) => node(`j${i}`, i % 100 ? `j${i - 1}` : ""))
+  const start = performance.now()
+  expect(linesOf(grow(jobs)).length).toBe(10_000)
+  expect(performance.now() - start).toBeLessThan(2_000) // 40 ms on an idle machine
+})
+
 test("variations ask the same of the same picture", () => {
   const same = { recipe: { prompt: "make it sepia" } }
   const tree = grow([node("a1", "", same), node("b2", "", same), node("c3"), node("d4", "a1", same)])

@@ -30,7 +30,11 @@ export function grow(known: Iterable<Node>): Tree {
     parents.set(node.id, leadsTo(parents, up, node.id) ? root : up)
   }
   const children = new Map<string, string[]>()
-  for (const [id, parent] of parents) children.set(parent, [...(children.get(parent) ?? []), id])
+  for (const [id, parent] of parents) {
+    const edits = children.get(parent)
+    if (edits) edits.push(id)
+    else children.set(parent, [id])
+  }
   return { nodes, parents, children }
 }
 

@@ -161,7 +161,7 @@ export const zh: Dictionary = {
   "mask.tools": "绘制工具", "mask.brush.tool": "画笔", "mask.eraser": "橡皮擦", "mask.rectangle": "矩形", "mask.lasso": "套索", "mask.brush": "画笔大小",
   "mask.smaller": "缩小画笔", "mask.bigger": "放大画笔", "mask.feather": "柔化边缘", "mask.invert": "反选", "mask.clear": "清空", "mask.undo": "撤销",
   "mask.redo": "重做", "mask.done": "使用蒙版", "mask.cancel": "离开", "mask.help": "涂出可以改动的部分，其余部分逐位保持不变。按住 Alt 是擦除，鼠标中键或双指可移动照片。",
-  "mask.other-size": "蒙版与照片大小不同。", "mask.edit": "修改蒙版", "mask.remove": "移除蒙版", "mask.shown": "蒙版", "mask.shown.title": "显示允许改动的部分",
+  "mask.other-size": "蒙版与照片大小不同。", "mask.edit": "修改蒙版", "mask.remove": "移除蒙版", "mask.shown": "显示蒙版", "mask.shown.title": "显示允许改动的部分",
   "mask.of": "可以改动的部分", "crop.left": "向左旋转", "crop.right": "向右旋转", "crop.mirror": "镜像", "crop.ratio": "比例", "crop.ratio.free": "自由",
   "crop.ratio.own": "照片比例", "crop.extend": "扩展到照片之外", "crop.keep": "保持照片本身不变", "crop.reset": "整张照片", "crop.done": "使用",
   "crop.help": "拖动裁剪框或控制点，也可以用方向键。照片之外的部分为白色。原来的照片会保留。", "crop.mask": "蒙版将失效，请之后重新绘制。", "crop.frame": "裁剪框 {width}×{height} 像素，位于 {x}, {y}",

@@ -33,7 +33,7 @@ export function Sources() {
           {slots > 1 && <figcaption className="absolute bottom-1 left-1 grid size-5 place-items-center rounded bg-raised text-xs">1</figcaption>}
         </figure>
       )}
-      {given.slice(0, slots - before).map((source, at) => ({ source, i: at + before })).map(({ source, i }) => (
+      {given.slice(0, slots - before).map((source, at) => ({ source, at, i: at + before })).map(({ source, at, i }) => (
         <figure key={source.id} data-slot={source.id}
           className={`group relative size-18 overflow-hidden rounded-lg border bg-sunken ${source.id === shown && sources.length > 1 ? "border-accent ring-1 ring-accent" : "border-line"}`}>
           <button type="button" className="size-full" title={source.file.name} aria-current={source.id === shown ? "true" : undefined}
@@ -47,7 +47,7 @@ export function Sources() {
             </figcaption>
           )}
           <SlotButton label={t("source.remove", { n: i + 1 })} icon="close" className="top-1 right-1" onClick={() => removeSource(source.id)} />
-          {i > 0 && (
+          {at > 0 && (
             <SlotButton label={t("source.earlier", { n: i + 1 })} icon="left" className="top-1 left-1" onClick={() => moveEarlier(source.id)} />
           )}
         </figure>
