@@ -108,7 +108,7 @@ test("a brush and a rectangle are drawn, and the rest of the photo stays bit for
   expect(changed / inside).toBeGreaterThan(0.9)
   const { result: told } = await server.job(id)
   expect(await byId(page, "result").innerText()).toContain(`${Math.floor((told?.untouched ?? 0) * 1000) / 10} % of the pixels are the photo's, bit for bit`)
-  await page.getByRole("button", { name: "Mask", exact: true }).click()
+  await page.getByRole("button", { name: "Show mask" }).click()
   await byId(page, "mask-shade").waitFor()
   await shoot(page, "mask-result")
   expect(errors).toEqual([])

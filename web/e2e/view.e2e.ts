@@ -209,7 +209,7 @@ test("on a phone the picture has its place, and side by side stands above each o
 })
 
 test("two fingers pinch and move the picture, and one finger moves the seam", async () => {
-  const page = await openGiven(browser, server, { job: givenJob(large), before, after }, { viewport: { width: 1024, height: 768 }, hasTouch: true })
+  const page = await openGiven(browser, server, { job: givenJob(large), before, after }, { viewport: { width: 1024, height: 1100 }, hasTouch: true })
   await drawn(page)
   const box = await byId(page, "pane").boundingBox()
   if (!box) throw new Error("no pane")
