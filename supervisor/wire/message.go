@@ -35,11 +35,12 @@ type Configure struct {
 	CPUThreads  int    `json:"cpu_threads"`  // torch threads on CPU; 0 leaves torch's choice
 }
 
-// Load asks for the weights of a model directory in the diffusers layout. It is a no-op when that model is loaded.
+// Load asks for the weights of a model directory in the diffusers layout. It is a no-op when that model is loaded
+// under that profile.
 type Load struct {
 	Model   string `json:"model"`   // model id
 	Dir     string `json:"dir"`     // model directory
-	Profile string `json:"profile"` // memory profile: resident
+	Profile string `json:"profile"` // memory profile: resident, staged or tiled; empty is resident
 }
 
 // Generate starts one attempt. Paths are absolute.

@@ -119,14 +119,14 @@ class Generate(Message, kw_only=True, frozen=True):
 
 class Load(Message, kw_only=True, frozen=True):
     """Load asks for the weights of a model directory in the diffusers layout. It is a no-op when
-    that model is loaded.
+    that model is loaded under that profile.
     """
 
     # model id
     model: str = ""
     # model directory
     dir: str = ""
-    # memory profile: resident
+    # memory profile: resident, staged or tiled; empty is resident
     profile: str = ""
 
 

@@ -238,7 +238,8 @@ class Worker:
     def _load(self, request: wire.Load, key: Key) -> None:
         from pyruntime import device, model
 
-        if self._model is None or str(self._model.folder) != request.dir:
+        wanted = (request.dir, request.profile or model.RESIDENT)
+        if self._model is None or (str(self._model.folder), self._model.profile) != wanted:
             self._model = None  # two models at once fit nowhere
             device.empty_cache()
         began, told = time.monotonic(), 0.0
@@ -251,7 +252,7 @@ class Worker:
                 self._writer.send(event, *key)
 
         if self._model is None:
-            self._model = model.load(Path(request.dir), self._device, self._inbox.flag, progress)
+            self._model = model.load(Path(request.dir), self._device, self._inbox.flag, progress, profile=wanted[1])
         seconds = time.monotonic() - began
         self._writer.send(wire.Loaded(model=request.model, seconds=seconds, bytes=device.footprint()), *key)
 
