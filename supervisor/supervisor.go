@@ -65,8 +65,10 @@ type Supervisor struct {
 	// owned by loop
 	rows  map[job.ID]*entry
 	paces map[string]plan.Pace
-	free  time.Time // since when the worker could take a job
-	queue queue
+	// lowered holds the memory profile below the last that ran out of memory, by what the plans cost.
+	lowered map[string]string
+	free    time.Time // since when the worker could take a job
+	queue   queue
 }
 
 // view is what a page may see, a copy of what the loop knows.
@@ -97,7 +99,7 @@ func Open(ctx context.Context, cfg Config) (*Supervisor, error) {
 		cfg: cfg, log: cfg.Log, store: st, hub: event.New(boot), instance: inst, started: cfg.Now(),
 		decodes: make(chan struct{}, decodesMax), modelKnown: make(chan struct{}), requests: make(chan request), inbox: inbox{wake: make(chan struct{}, 1)},
 		tidied: make(chan struct{}, 1),
-		rows:   map[job.ID]*entry{}, paces: map[string]plan.Pace{}, queue: newQueue(),
+		rows:   map[job.ID]*entry{}, paces: map[string]plan.Pace{}, lowered: map[string]string{}, queue: newQueue(),
 	}
 	s.view = view{jobs: map[job.ID]job.Job{}, worker: event.Worker{State: string(worker.Down)}, setup: map[string]job.Notice{
 		partModel:  {Code: "model_preparing", Message: "the model is being prepared"},
@@ -353,6 +355,10 @@ func (s *Supervisor) RestartWorker(ctx context.Context) error {
 	w := s.worker.Load()
 	if w == nil {
 		return s.notReady()
+	}
+	// Whoever asks for it may have made room: the fastest plan gets its chance again.
+	if err := s.ask(ctx, func() { clear(s.lowered) }); err != nil {
+		return err
 	}
 	return w.Restart(ctx)
 }

@@ -117,9 +117,9 @@ func (r Report) plans() []preflight.Plan {
 	if r.Facts.Handshake.Device != "" {
 		kind = r.Facts.Handshake.Device
 	}
-	plans := []preflight.Plan{preflight.PlanOf(r.Facts.Host, r.Facts.Kind(), "full", preflight.FullBytes)}
+	plans := []preflight.Plan{preflight.Full(r.Facts.Host, r.Facts.Kind())}
 	if r.Spec.ID != "" {
-		plans = append(plans, preflight.PlanOf(r.Facts.Host, kind, r.Spec.ID, r.Spec.Bytes))
+		plans = append(plans, preflight.PlanOf(r.Facts.Host, kind, r.Spec))
 	}
 	return plans
 }

@@ -112,6 +112,8 @@ type Ready struct {
 	Transformers string  `json:"transformers"`
 	ImportS      float64 `json:"import_s"` // seconds the imports took
 	Threads      int     `json:"threads"`
+	DeviceMax    int64   `json:"device_max"`  // bytes that the device should hold at most; 0: no limit of its own
+	DeviceFree   int64   `json:"device_free"` // of them free now, before any load; 0: unknown
 }
 
 // LoadProgress counts weights by bytes.

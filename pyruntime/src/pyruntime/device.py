@@ -78,6 +78,11 @@ def device_max() -> int:
     return 0
 
 
+def device_free() -> int:
+    """Bytes of the accelerator that no program holds; 0 where it has no memory of its own."""
+    return torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else 0
+
+
 def empty_cache() -> None:
     """Give freed memory back to the system, so that the next phase finds it."""
     if sys.platform == "linux":

@@ -308,6 +308,10 @@ class Ready(Message, kw_only=True, frozen=True):
     # seconds the imports took
     import_s: float = 0.0
     threads: int = 0
+    # bytes that the device should hold at most; 0: no limit of its own
+    device_max: int = 0
+    # of them free now, before any load; 0: unknown
+    device_free: int = 0
 
 
 class Timing(Message, kw_only=True, frozen=True):
