@@ -42,7 +42,7 @@ def begun(profile: str) -> talk.Talk:
 def asked(folder: Path) -> dict:
     folder.mkdir()
     message = request(
-        folder, [picture(200, 200)], work_width=256, work_height=256, ref_area=256 * 256, cond_area=256 * 256, steps=4,
+        folder, [picture(200, 200)], work_width=160, work_height=160, ref_area=160 * 160, cond_area=160 * 160, steps=3,
         checkpoint_path=str(folder / "checkpoint"),
     )  # fmt: skip
     return msgspec.to_builtins(message)
