@@ -221,6 +221,7 @@ type ModelInfo struct {
 
 	Presets []event.PresetView `json:"presets" nullable:"false" doc:"the quickest first"`
 	LoRAs   []event.LoRAView   `json:"loras" nullable:"false"`
+	Fit     catalog.Fit        `json:"fit"`
 }
 
 // CatalogueEntry is one thing that can be fetched, with what is here of it.
@@ -256,7 +257,7 @@ func entryInfo(f supervisor.Fetchable) CatalogueEntry {
 func (s *server) info(m model.Spec) ModelInfo {
 	return ModelInfo{ID: m.ID, Name: m.Name, Licence: m.Licence, Notice: m.Notice, Bytes: m.Bytes, MaxImages: m.MaxImages,
 		Steps: m.DefaultSteps, CFG: m.DefaultCFG, Installed: m.Dir != "", Selected: m.ID == s.sup.Model().ID, Next: m.ID == s.sup.NextModel().ID,
-		Presets: supervisor.PresetViews(m), LoRAs: supervisor.LoRAViews(m)}
+		Presets: supervisor.PresetViews(m), LoRAs: supervisor.LoRAViews(m), Fit: s.sup.FitOf(m)}
 }
 
 func (s *server) listModels(context.Context, *empty) (*body[ModelList], error) {

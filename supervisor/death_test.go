@@ -10,6 +10,7 @@ import (
 	"qie/supervisor"
 	"qie/supervisor/host"
 	"qie/supervisor/job"
+	"qie/supervisor/plan"
 	st "qie/supervisor/supervisortest"
 	"qie/supervisor/worker"
 )
@@ -97,45 +98,106 @@ func TestFault24_ShardCutUnderTheMapIsSIGBUS(t *testing.T) {
 	}
 }
 
-// Without a lower plan a death for memory is tried once more as it was; twice within ten minutes pauses the queue.
-func TestFault25_MemoryRunsOutInTheLoad(t *testing.T) {
-	s := st.Fault(t, rules(2), st.Script("at load in gen 1: fatal oom_load 71; at load in gen 2: fatal oom_load 71"))
-	bad, next := st.Submit(t, s, "one"), st.Submit(t, s, "two")
-	j := st.WaitEnd(t, s, bad.ID)
-	if j.State != job.Failed || j.Error.Code != job.CodePoison || j.Attempt != 2 || !strings.Contains(j.Error.Message, "ran out of memory") {
-		t.Errorf("ended as %s after attempt %d: %+v", j.State, j.Attempt, j.Error)
+// lastPlan compares the memory plan of a job's last attempt, and what a person is told of it.
+func lastPlan(t *testing.T, j job.Job, want string) {
+	t.Helper()
+	if j.Memory == nil || j.Memory.Plan != want || j.Memory.Words == "" {
+		t.Errorf("the memory plan is %+v, want %s", j.Memory, want)
 	}
-	reason, hint := brokenWorker(t, s)
-	if !strings.Contains(reason, "memory ran out 2 times within 10 minutes") || !strings.Contains(reason, "next try is in 10 minutes") || !strings.Contains(hint, "close other programs") {
-		t.Errorf("it says %q, %q", reason, hint)
+	if n := told(j, "less_memory"); want != plan.ProfileResident && !strings.Contains(n, "goes on with less memory, slower") {
+		t.Errorf("it is told %q", n)
 	}
-	restartAndFinish(t, s, next.ID)
 }
 
-func TestFault26_MemoryRunsOutInAStep(t *testing.T) {
-	s := st.Fault(t)
-	bad, next := st.Submit(t, s, "fake: at step 2: error oom_run fatal"), st.Submit(t, s, "two")
-	j := st.WaitEnd(t, s, bad.ID)
-	if j.State != job.Failed || j.Error.Code != job.CodeOOMRun || j.Attempt != 1 || !strings.Contains(j.Error.Message, "no plan that needs less memory") {
+func told(j job.Job, code string) string {
+	for _, n := range j.Notices {
+		if n.Code == code {
+			return n.Message
+		}
+	}
+	return ""
+}
+
+// A lack of memory goes one plan down and not to a pause: no two deaths are of the same plan. The next job of the kind
+// begins where this one ended, and a restart by a person gives the fastest plan its chance again.
+func TestFault25_MemoryRunsOutInTheLoad(t *testing.T) {
+	s := st.Fault(t, rules(2), st.Script("at load in gen 1: fatal oom_load 71; at load in gen 2: fatal oom_load 71"))
+	first, next := st.Submit(t, s, "one"), st.Submit(t, s, "two")
+	j := st.WaitEnd(t, s, first.ID)
+	if j.State != job.Succeeded || j.Attempt != 3 {
 		t.Errorf("ended as %s after attempt %d: %+v", j.State, j.Attempt, j.Error)
 	}
-	if j := st.WaitEnd(t, s, next.ID); j.State != job.Succeeded || s.State().Worker.Generation != 2 {
-		t.Errorf("the next is %s in generation %d", j.State, s.State().Worker.Generation)
+	lastPlan(t, j, plan.ProfileTiled)
+	if n := told(j, "less_memory"); !strings.Contains(n, "ran out of memory") || !strings.Contains(n, "in tiles") {
+		t.Errorf("it is told %q", n)
+	}
+	if j := st.WaitEnd(t, s, next.ID); j.State != job.Succeeded || j.Attempt != 1 || j.Memory.Plan != plan.ProfileTiled || told(j, "memory_plan") == "" {
+		t.Errorf("the next is %s after attempt %d with %+v", j.State, j.Attempt, j.Memory)
+	}
+	if err := s.RestartWorker(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	lastPlan(t, st.WaitEnd(t, s, st.Submit(t, s, "three").ID), plan.ProfileResident)
+}
+
+// At the end of the ladder the job ends by a typed error with what was needed and what there was; each plan had one try.
+func TestFault25_EveryPlanRunsOut(t *testing.T) {
+	s := st.Fault(t, rules(2), st.Script("at load in gen 1: fatal oom_load 71; at load in gen 2: error oom_load fatal; at load in gen 3: fatal oom_load 71"))
+	bad, next := st.Submit(t, s, "one"), st.Submit(t, s, "two")
+	j := st.WaitEnd(t, s, bad.ID)
+	if j.State != job.Failed || j.Error.Code != job.CodeOOMLoad || j.Attempt != 3 {
+		t.Fatalf("ended as %s after attempt %d: %+v", j.State, j.Attempt, j.Error)
+	}
+	for _, want := range []string{"no plan that needs less memory", "there are ", "GB"} {
+		if !strings.Contains(j.Error.Message, want) {
+			t.Errorf("%q does not say %q", j.Error.Message, want)
+		}
+	}
+	if j := st.WaitEnd(t, s, next.ID); j.State != job.Succeeded {
+		t.Errorf("the next is %s: %+v", j.State, j.Error)
+	}
+}
+
+// In a step, and in the decode of the next plan: once an exception of a worker that ends itself, once one that lives on.
+func TestFault26_MemoryRunsOutInAStep(t *testing.T) {
+	s := st.Fault(t, st.Script("at step 2 in gen 1: error oom_run fatal; at decode in gen 2: error oom_run fatal"))
+	bad, next := st.Submit(t, s, "one"), st.Submit(t, s, "two")
+	j := st.WaitEnd(t, s, bad.ID)
+	if j.State != job.Succeeded || j.Attempt != 3 || s.State().Worker.Generation != 3 {
+		t.Errorf("ended as %s after attempt %d in generation %d: %+v", j.State, j.Attempt, s.State().Worker.Generation, j.Error)
+	}
+	lastPlan(t, j, plan.ProfileTiled)
+	if j := st.WaitEnd(t, s, next.ID); j.State != job.Succeeded || j.Attempt != 1 {
+		t.Errorf("the next is %s after attempt %d", j.State, j.Attempt)
 	}
 }
 
 func TestFault27_KilledByTheSystemForMemory(t *testing.T) {
-	s := st.Fault(t, rules(2), func(c *supervisor.Config) {
+	s := st.Fault(t, rules(2), st.Script("at step 2 in gen 1: kill; at step 2 in gen 2: kill"), func(c *supervisor.Config) {
 		c.Worker.Probe = host.Probe{Pressure: func() int { return 2 }, OOMKills: func() int64 { return -1 }}
 	})
-	bad := st.Submit(t, s, "fake: at step 2: kill")
-	j := st.WaitEnd(t, s, bad.ID)
-	if j.State != job.Failed || j.Error.Code != job.CodePoison || !strings.Contains(j.Error.Message, "likely because memory ran out") {
-		t.Errorf("ended as %s: %+v", j.State, j.Error)
+	j := st.WaitEnd(t, s, st.Submit(t, s, "one").ID)
+	if j.State != job.Succeeded || j.Attempt != 3 || !strings.Contains(told(j, "less_memory"), "likely because memory ran out") {
+		t.Errorf("ended as %s after attempt %d: %+v, %+v", j.State, j.Attempt, j.Error, j.Notices)
 	}
-	if reason, _ := brokenWorker(t, s); !strings.Contains(reason, "memory ran out 2 times") {
-		t.Errorf("it says %q", reason)
+	lastPlan(t, j, plan.ProfileTiled)
+}
+
+// Two deaths for memory under the same plan, which only different jobs can bring about, pause the queue with the reason.
+func TestFault27_TheSamePlanTwicePausesTheQueue(t *testing.T) {
+	s := st.Fault(t, rules(2), st.Script("at step 2 in gen 1: fatal oom_run 71; at step 2 in gen 3: fatal oom_run 71"))
+	if j := st.WaitEnd(t, s, st.Submit(t, s, "one").ID); j.State != job.Succeeded {
+		t.Fatalf("ended as %s: %+v", j.State, j.Error)
 	}
+	if err := s.RestartWorker(t.Context()); err != nil { // forgets which plan was too large
+		t.Fatal(err)
+	}
+	j := st.Submit(t, s, "two")
+	reason, hint := brokenWorker(t, s)
+	if !strings.Contains(reason, "memory ran out 2 times within 10 minutes") || !strings.Contains(reason, "next try is in 10 minutes") || !strings.Contains(hint, "close other programs") {
+		t.Errorf("it says %q, %q", reason, hint)
+	}
+	restartAndFinish(t, s, j.ID)
 }
 
 func TestFault28_MetalAssertionIsInTheMessage(t *testing.T) {

@@ -38,7 +38,7 @@ var mayImport = map[string]string{
 	"supervisor/plan":      "supervisor/job supervisor/model supervisor/host",
 	"supervisor/python":    "supervisor/job supervisor/host supervisor/wire pyruntime",
 	"supervisor/download":  "supervisor/job supervisor/catalog supervisor/host supervisor/failpoint",
-	"supervisor/preflight": "supervisor/job supervisor/host supervisor/model supervisor/python supervisor/config",
+	"supervisor/preflight": "supervisor/job supervisor/host supervisor/model supervisor/plan supervisor/python supervisor/config",
 	// 2
 	"supervisor/doctor": "supervisor/catalog supervisor/job supervisor/host supervisor/model supervisor/python supervisor/config supervisor/preflight " +
 		"supervisor/plan supervisor/wire",

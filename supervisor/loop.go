@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,13 +28,15 @@ type entry struct {
 	attempt  *store.Attempt
 	estimate plan.Estimate
 	key      string // of the pace
+	base     string // of the plan, whatever its memory profile
 	model    string // id of the model of the attempt
 	phase    job.Phase
 	phaseAt  time.Time
 	ready    time.Time // since when it could have started, but for the worker
 	spent    time.Duration
 	result   *worker.Finished // stated by the worker, being verified
-	profile  string           // memory profile of the next attempt; empty is the first
+	profile  string           // memory profile of this attempt, and where the choice for the next one begins; empty is the first
+	choice   plan.Choice      // what was predicted of this attempt
 }
 
 // request is a question to the loop.
@@ -130,6 +133,10 @@ func (s *Supervisor) take(v any) {
 		if row := s.current(e.Job, e.Attempt); row != nil && row.Job.State == job.Dispatched {
 			s.step(row, job.StepAccept, nil)
 		}
+	case worker.Planned:
+		if row := s.current(e.Job, e.Attempt); row != nil {
+			s.planned(row, e.Choice)
+		}
 	case worker.Progress:
 		if row := s.current(e.Job, e.Attempt); row != nil {
 			s.progress(row, e)
@@ -157,7 +164,8 @@ func (s *Supervisor) take(v any) {
 			if e.Err.Code == job.CodeNaNOutput { // what led there must not lead there again
 				s.store.RemoveFile(e.Job, store.CheckpointFile)
 			}
-			s.settle(row, sched.AfterError(row.Job.State, row.record(), e.Err, row.lower()), e.Err)
+			why := row.numbered(e.Err)
+			s.settle(row, sched.AfterError(row.Job.State, row.record(), why, row.lower()), why)
 		}
 	case worker.Canceled:
 		if row := s.current(e.Job, e.Attempt); row != nil && row.result == nil {
@@ -186,6 +194,31 @@ func (e *entry) record() sched.Record { return sched.Record{Deaths: e.Deaths, Er
 func (e *entry) lower() string {
 	lower, _ := plan.Lower(e.profile)
 	return lower
+}
+
+// numbered adds to a lack of memory at the end of the ladder what was needed and what there was.
+func (e *entry) numbered(why *job.Error) *job.Error {
+	if !sched.Memory(why) || e.lower() != "" || e.choice.Profile == "" {
+		return why
+	}
+	told := *why
+	told.Message += "; " + e.choice.Numbers()
+	return &told
+}
+
+// planned takes the memory plan that the worker has chosen by what is free now.
+func (s *Supervisor) planned(row *entry, c plan.Choice) {
+	row.profile, row.choice = c.Profile, c
+	row.Job.Memory = &job.Memory{Plan: c.Profile, Words: plan.Word(c.Profile), Peak: c.Peak(), Total: c.Room.Total, Free: c.Room.Free}
+	slower := c.Profile != plan.ProfileResident && !c.Refused
+	if slower && !slices.ContainsFunc(row.Job.Notices, func(n job.Notice) bool { return n.Code == noticeLess }) {
+		row.Job.Notices = replaced(row.Job.Notices, noticeMemoryPlan(c))
+	}
+	if slower { // it has a pace of its own, with the loads in it
+		row.key = row.base + " " + c.Profile
+		row.estimate = plan.NewEstimate(s.paces[row.key], row.Job.Steps, row.estimate.Loads())
+	}
+	s.publish(row)
 }
 
 // dispatch starts what comes next.
@@ -221,7 +254,7 @@ func (s *Supervisor) start(w *worker.Worker, row *entry, attempt int) {
 		return
 	}
 	id := row.Job.ID
-	p.Job, p.Attempt, p.Profile = id, attempt, row.profile
+	p.Job, p.Attempt = id, attempt
 	dir := s.store.Dir(id)
 	for n := range row.Job.Images {
 		p.Images = append(p.Images, dir+"/"+store.InputFile(n+1))
@@ -231,7 +264,10 @@ func (s *Supervisor) start(w *worker.Worker, row *entry, attempt int) {
 	status := w.Status()
 	now := s.cfg.Now()
 	row.model = spec.ID
-	row.key = status.Device + " " + p.Key()
+	row.base = status.Device + " " + p.Key()
+	row.key = row.base
+	p.Profile = cmp.Or(row.profile, s.lowered[row.base])
+	row.profile, row.choice = p.Profile, plan.Choice{}
 	p.Pace = s.paces[row.key]
 	row.estimate = plan.NewEstimate(p.Pace, p.Steps, status.Model != spec.ID || !loaded(status.State))
 	row.phase, row.phaseAt, row.result, row.spent = job.Loading, begin, nil, 0
@@ -415,7 +451,8 @@ func (s *Supervisor) settle(row *entry, v sched.Verdict, why *job.Error) {
 	switch {
 	case v.Requeue && v.Profile != "":
 		row.profile = v.Profile
-		row.Job.Notices = replaced(row.Job.Notices, noticeLessMemory(why))
+		s.lowered[row.base] = v.Profile // the next of its kind would run out as well
+		row.Job.Notices = replaced(row.Job.Notices, noticeLessMemory(why, v.Profile))
 		s.requeue(row, why)
 	case v.Requeue:
 		row.Job.Notices = replaced(row.Job.Notices, noticeRetried(why))
@@ -454,6 +491,7 @@ func (s *Supervisor) died(e worker.Died) {
 		s.requeue(row, why)
 		return
 	}
+	why = row.numbered(why)
 	s.settle(row, sched.AfterDeath(row.Job.State, row.record(), why, row.lower()), why)
 }
 

@@ -85,10 +85,9 @@ type Fetchable struct {
 
 // Catalogue lists everything that can be fetched. It reads no weights.
 func (s *Supervisor) Catalogue() []Fetchable {
-	memory := s.gauged.Load().MemoryTotal
 	var list []Fetchable
 	for _, e := range catalog.All() {
-		f := Fetchable{Entry: e, Fit: e.FitsIn(memory), Progress: event.ModelProgress{ID: e.ID, State: "absent", BytesTotal: e.Bytes}}
+		f := Fetchable{Entry: e, Fit: s.fit(e), Progress: event.ModelProgress{ID: e.ID, State: "absent", BytesTotal: e.Bytes}}
 		if e.Revision != catalog.Main {
 			f.Commit = e.Revision
 		}

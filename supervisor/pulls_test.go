@@ -173,11 +173,11 @@ func TestPull_AnEditWaitsForItsModel(t *testing.T) {
 	// The next start finds it: by its name, and by itself where memory is enough.
 	place := filepath.Join(home, "models", fetched)
 	for _, name := range []string{fetched, ""} {
-		if dir, err := model.Select(name, home, filepath.Join(home, "huggingface_cache"), 64<<30); dir != place || err != nil {
+		if dir, err := model.Select(name, home, filepath.Join(home, "huggingface_cache"), true); dir != place || err != nil {
 			t.Errorf("select %q: %q, %v", name, dir, err)
 		}
 	}
-	if dir, err := model.Select("Qwen/Qwen-Image-Edit-2509", home, filepath.Join(home, "huggingface_cache"), 0); err != nil || !strings.Contains(dir, "snapshots") {
+	if dir, err := model.Select("Qwen/Qwen-Image-Edit-2509", home, filepath.Join(home, "huggingface_cache"), false); err != nil || !strings.Contains(dir, "snapshots") {
 		t.Errorf("select by repository: %q, %v", dir, err)
 	}
 }

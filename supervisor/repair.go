@@ -15,6 +15,10 @@ func (s *Supervisor) RestartWorker(ctx context.Context) error {
 	if w == nil {
 		return s.notReady()
 	}
+	// Whoever asks for it may have made room: the fastest memory plan gets its chance again.
+	if err := s.ask(ctx, func() { clear(s.lowered) }); err != nil {
+		return err
+	}
 	s.takeNext()
 	status := w.Status()
 	if s.cfg.RepairWorker == nil || status.State != string(worker.Broken) || status.Code != string(job.CodeEnvBroken) {

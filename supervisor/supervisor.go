@@ -69,8 +69,10 @@ type Supervisor struct {
 	// owned by loop
 	rows  map[job.ID]*entry
 	paces map[string]plan.Pace
-	free  time.Time // since when the worker could take a job
-	queue queue
+	// lowered holds the memory profile below the last that ran out of memory, by what the plans cost.
+	lowered map[string]string
+	free    time.Time // since when the worker could take a job
+	queue   queue
 }
 
 // view is what a page may see, a copy of what the loop knows.
@@ -103,7 +105,7 @@ func Open(ctx context.Context, cfg Config) (*Supervisor, error) {
 		cfg: cfg, log: cfg.Log, store: st, hub: event.New(boot), instance: inst, started: cfg.Now(),
 		decodes: make(chan struct{}, decodesMax), modelKnown: make(chan struct{}), requests: make(chan request), inbox: inbox{wake: make(chan struct{}, 1)},
 		tidied: make(chan struct{}, 1), thumbs: make(chan struct{}, 1),
-		rows: map[job.ID]*entry{}, paces: map[string]plan.Pace{}, queue: newQueue(),
+		rows: map[job.ID]*entry{}, paces: map[string]plan.Pace{}, lowered: map[string]string{}, queue: newQueue(),
 	}
 	s.view = view{jobs: map[job.ID]job.Job{}, worker: event.Worker{State: string(worker.Down)}, setup: map[string]job.Notice{
 		partModel:  {Code: "model_preparing", Message: "the model is being prepared"},

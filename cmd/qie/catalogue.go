@@ -65,10 +65,10 @@ func (a *app) show() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			entry, ok := catalog.Find(args[0])
-			if !ok {
-				return job.Errorf(job.CodeUnknownModel, "qie knows no model %q to fetch", args[0]).WithHint("see: qie list")
-			}
 			return a.with(cmd.Context(), func(ctx context.Context, c *client) error {
+				if !ok {
+					return a.showOwn(ctx, c, args[0])
+				}
 				e, err := c.catalogued(ctx, entry.ID)
 				if err != nil {
 					return err
@@ -83,13 +83,52 @@ func (a *app) show() *cobra.Command {
 				for _, row := range [][2]string{{"name", e.Name}, {"kind", e.Kind}, {"note", e.Note}, {"licence", e.Licence}, {"size", bytesText(e.Bytes)},
 					{"source", e.Repository + at(e.Commit)}, {"checked by", known}, {"belongs to", e.Base}, {"this machine", e.Fit.Reason},
 					{"here", here(e)}, {"folder", a.cfg.HubCache}} {
-					if row[1] != "" {
-						a.out.result("%-13s %s", row[0], row[1])
-					}
+					a.row(row[0], row[1])
 				}
+				a.plans(e.Fit)
 				return nil
 			})
 		},
+	}
+}
+
+// showOwn shows a model that is here and in no catalogue: the demo, or a person's own.
+func (a *app) showOwn(ctx context.Context, c *client, id string) error {
+	var list api.ModelList
+	if err := c.do(ctx, http.MethodGet, "/api/v1/models", "", nil, &list); err != nil {
+		return err
+	}
+	for _, m := range list.Models {
+		if m.ID != id {
+			continue
+		}
+		if a.out.json {
+			return a.out.value(m)
+		}
+		for _, row := range [][2]string{{"name", m.Name}, {"licence", m.Licence}, {"size", bytesText(m.Bytes)}, {"this machine", m.Fit.Reason}} {
+			a.row(row[0], row[1])
+		}
+		a.plans(m.Fit)
+		return nil
+	}
+	return job.Errorf(job.CodeUnknownModel, "qie knows no model %q", id).WithHint("see: qie list")
+}
+
+// row prints what is known under a name; nothing when nothing is.
+func (a *app) row(name, text string) {
+	if text != "" {
+		a.out.result("%-13s %s", name, text)
+	}
+}
+
+// plans prints what an edit takes under each memory plan.
+func (a *app) plans(f catalog.Fit) {
+	for _, m := range f.Plans {
+		mark := " "
+		if m.Taken {
+			mark = "*"
+		}
+		a.out.result("%s %-11s %9s at the most, predicted for one photo; %s", mark, m.Plan, bytesText(m.Peak), m.Words)
 	}
 }
 

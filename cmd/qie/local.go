@@ -24,6 +24,7 @@ import (
 	"qie/supervisor/host"
 	"qie/supervisor/job"
 	"qie/supervisor/model"
+	"qie/supervisor/preflight"
 	"qie/supervisor/python"
 	"qie/supervisor/worker"
 	"qie/web"
@@ -84,7 +85,8 @@ func exists(path string) bool {
 // modelDir makes the selected model available: the one that QIE_MODEL names, else a complete one that is here already
 // and fits, else the demo.
 func (a *app) modelDir(ctx context.Context) (string, error) {
-	dir, err := model.Select(a.cfg.Model, a.cfg.Home, a.cfg.HubCache, host.Read(ctx, a.cfg.Home).MemoryTotal)
+	facts := preflight.Facts{Host: host.Read(ctx, a.cfg.Home), Device: a.cfg.Device}
+	dir, err := model.Select(a.cfg.Model, a.cfg.Home, a.cfg.HubCache, preflight.Full(facts.Host, facts.Kind()).Fits)
 	if err != nil || dir != "" {
 		return dir, err
 	}

@@ -27,6 +27,9 @@ func (t *teller) see(s sight) error {
 	if s.State.Terminal() {
 		return nil
 	}
+	if m := s.Memory; m != nil && m.Peak > 0 {
+		t.once("memory: up to " + bytesText(m.Peak) + ", with " + m.Words)
+	}
 	switch {
 	case s.queue.Paused:
 		if t.own && s.queue.By == "worker" && s.worker.RetryInS == 0 {

@@ -45,9 +45,11 @@ def folder(tmp_path_factory) -> Callable[..., Path]:
     return get
 
 
-def load(path: Path, *, flag: CancelFlag | None = None, as_2d: bool = False, progress=lambda *_: None) -> model.Model:
+def load(
+    path: Path, *, flag: CancelFlag | None = None, as_2d: bool = False, progress=lambda *_: None, profile: str = model.RESIDENT
+) -> model.Model:
     """Load as the worker does; as_2d is off unless asked for, because it is of the float-order class."""
-    return model.load(path, CPU, flag or CancelFlag(), progress, vae_as_2d=as_2d)
+    return model.load(path, CPU, flag or CancelFlag(), progress, profile=profile, vae_as_2d=as_2d)
 
 
 @pytest.fixture(scope="session")

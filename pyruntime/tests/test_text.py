@@ -5,7 +5,7 @@ import json
 import pytest
 import stock
 import torch
-from conftest import picture
+from conftest import CPU, picture
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -19,7 +19,9 @@ PICTURES = [picture(96, 64, seed=4), picture(56, 112, seed=5)]
 
 @pytest.fixture(scope="module")
 def demo():
-    return text.load(stock.DEMO, False, torch.device("cpu"), torch.float32, lambda: None, lambda _: None)
+    model = text.build(stock.DEMO, False, CPU, lambda: None)
+    model.part.bring(lambda: None, lambda _: None)
+    return model
 
 
 @pytest.fixture

@@ -54,9 +54,7 @@ type Entry struct {
 	Wants []string
 	// Files are those whose size and hash are known: the hub must state the same, or the pull is refused.
 	Files []File
-	// Memory is what a machine needs to run it, in bytes; 0: as much as the model it belongs to.
-	Memory int64
-	Note   string
+	Note  string
 
 	// Class is the pipeline of a full model.
 	Class string

@@ -24,7 +24,7 @@ func TestEntries_AreWellFormed(t *testing.T) {
 			t.Errorf("%s: repository %q at %q", e.ID, e.Repository, e.Revision)
 		case e.Licence == "" || e.Bytes <= 0 || e.Name == "" || len(e.Wants) == 0:
 			t.Errorf("%s misses licence, size, name or files: %+v", e.ID, e)
-		case e.Kind == Full && (e.Class == "" || e.Steps == 0 || e.Memory == 0):
+		case e.Kind == Full && (e.Class == "" || e.Steps == 0):
 			t.Errorf("%s misses what a full model has", e.ID)
 		case e.Kind == LoRA && e.Turbo == 0:
 			t.Errorf("%s does not say for how many steps it is", e.ID)
@@ -69,22 +69,6 @@ func TestFind(t *testing.T) {
 	for _, m := range Models()[:3] {
 		if got := len(LoRAs(m.ID)); got != 2 {
 			t.Errorf("%s has %d Lightning LoRAs, want 2", m.ID, got)
-		}
-	}
-}
-
-func TestFitsIn(t *testing.T) {
-	for _, c := range []struct {
-		id     string
-		memory int64
-		ok     bool
-	}{
-		{DefaultID, 64 << 30, true}, {DefaultID, 24 << 30, false}, {DefaultID, 0, false},
-		{"lightning-2511-4", 64 << 30, true}, {"lightning-2511-4", 16 << 30, false}, {"gguf-2511-q4", 512 << 30, false},
-	} {
-		e, _ := Find(c.id)
-		if got := e.FitsIn(c.memory); got.OK != c.ok || got.Reason == "" {
-			t.Errorf("%s in %d GB: %+v", c.id, c.memory>>30, got)
 		}
 	}
 }

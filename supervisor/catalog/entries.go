@@ -12,9 +12,6 @@ const (
 
 	editPlus = "QwenImageEditPlusPipeline"
 	edit     = "QwenImageEditPipeline"
-
-	// fullMemory is what a full model in BF16 needs: 57.7 GB of weights and what a step takes (64 GB machines).
-	fullMemory = 60 * gigabyte
 )
 
 // diffusersFiles are what a pipeline in diffusers' layout is made of. Code, pickles and pictures are none of it.
@@ -75,7 +72,7 @@ const (
 var entries = []Entry{
 	{ID: DefaultID, Name: "Qwen-Image-Edit-2511", Kind: Full, Repository: "Qwen/Qwen-Image-Edit-2511",
 		Revision: "6f3ccc0b56e431dc6a0c2b2039706d7d26f22cb9", Licence: apache, Bytes: 57_722_000_000, Wants: diffusersFiles,
-		Class: editPlus, Steps: 40, CFG: 4, Memory: fullMemory, Note: "1 to 3 pictures; the newest of the family",
+		Class: editPlus, Steps: 40, CFG: 4, Note: "1 to 3 pictures; the newest of the family",
 		Files: transformer("2a0c30c9ba44a5f11c21ca139e37951430bbde814ff4e0b5b1a68b80530e7a1a",
 			"54ec249b07b4376e19cf16b764054f03ca03ae2cfbd9939453e2085f4e9bd259",
 			"c55157843525653161e8f6af5acc670ba3aceff04284f7cf657199d24d065e16",
@@ -93,7 +90,7 @@ var entries = []Entry{
 
 	{ID: "qwen-image-edit-2509", Name: "Qwen-Image-Edit-2509", Kind: Full, Repository: "Qwen/Qwen-Image-Edit-2509",
 		Revision: "d3968ef930e841f4c73640fb8afa3b306a78167e", Licence: apache, Bytes: 57_722_000_000, Wants: diffusersFiles,
-		Class: editPlus, Steps: 40, CFG: 4, Memory: fullMemory, Note: "1 to 3 pictures"},
+		Class: editPlus, Steps: 40, CFG: 4, Note: "1 to 3 pictures"},
 	lightning("lightning-2509-4", "qwen-image-edit-2509", lightningOlder, Main, lightning2509Of4, 4),
 	lightning("lightning-2509-8", "qwen-image-edit-2509", lightningOlder, Main, lightning2509Of8, 8),
 	gguf("gguf-2509-q4", "qwen-image-edit-2509", "Q4_K_M", gguf2509, Main, "Qwen-Image-Edit-2509-Q4_K_M.gguf", 13_065_746_976,
@@ -103,7 +100,7 @@ var entries = []Entry{
 
 	{ID: "qwen-image-edit", Name: "Qwen-Image-Edit", Kind: Full, Repository: "Qwen/Qwen-Image-Edit",
 		Revision: "ac7f9318f633fc4b5778c59367c8128225f1e3de", Licence: apache, Bytes: 57_718_778_989, Wants: diffusersFiles,
-		Class: edit, Steps: 50, CFG: 4, Memory: fullMemory, Note: "1 picture; the first of the family"},
+		Class: edit, Steps: 50, CFG: 4, Note: "1 picture; the first of the family"},
 	lightning("lightning-edit-4", "qwen-image-edit", lightningOlder, Main, lightningEditOf4, 4),
 	lightning("lightning-edit-8", "qwen-image-edit", lightningOlder, Main, lightningEditOf8, 8),
 	gguf("gguf-edit-q4", "qwen-image-edit", "Q4_K_M", ggufEdit, Main, "Qwen_Image_Edit-Q4_K_M.gguf", 13_065_746_976),
@@ -112,7 +109,7 @@ var entries = []Entry{
 
 	{ID: "firered-image-edit", Name: "FireRed-Image-Edit-1.1", Kind: Full, Repository: "FireRedTeam/FireRed-Image-Edit-1.1",
 		Revision: "3bc3f2a12722fd9883eb6357500de191d56baaf5", Licence: apache, Bytes: 57_720_463_164, Wants: diffusersFiles,
-		Class: editPlus, Steps: 40, CFG: 4, Memory: fullMemory, Note: "1 to 3 pictures; another training of the same network",
+		Class: editPlus, Steps: 40, CFG: 4, Note: "1 to 3 pictures; another training of the same network",
 		Files: transformer("cd6f0d78a3a8c21792538d0abae604bd7abbca1508a2e8c778ea359f5fabd180",
 			"bb6b283ea5954aa16e8df94fbbd37368c48c07ff3cfcf3a514117333c3753463",
 			"e0602f9a002cf2807080bfb6d055cbcd6991887be7e89c82fa9411f938195923",

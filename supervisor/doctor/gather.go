@@ -146,7 +146,7 @@ func modelFacts(o Options, f *preflight.Facts) {
 	for _, e := range catalog.Models() {
 		f.Full = f.Full || model.Cached(c.HubCache, e.Repository) != ""
 	}
-	dir, err := model.Select(c.Model, c.Home, c.HubCache, f.Host.MemoryTotal)
+	dir, err := model.Select(c.Model, c.Home, c.HubCache, preflight.Full(f.Host, f.Kind()).Fits)
 	if err != nil {
 		f.ModelErr = err
 		return

@@ -115,9 +115,9 @@ func (r Report) members(s scrubber) []member {
 
 func (r Report) plans() []preflight.Plan {
 	kind := cmp.Or(r.Facts.Handshake.Device, r.Facts.Kind())
-	plans := []preflight.Plan{preflight.PlanOf(r.Facts.Host, kind, "full", preflight.FullBytes)}
+	plans := []preflight.Plan{preflight.Full(r.Facts.Host, kind)}
 	if r.Spec.ID != "" {
-		plans = append(plans, preflight.PlanOf(r.Facts.Host, kind, r.Spec.ID, r.Spec.Bytes))
+		plans = append(plans, preflight.PlanOf(r.Facts.Host, kind, r.Spec))
 	}
 	return plans
 }

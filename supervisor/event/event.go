@@ -73,24 +73,25 @@ type Progress struct {
 
 // Worker is what a person may know of the Python process.
 type Worker struct {
-	State      string  `json:"state" doc:"down spawning probing cold loading warm busy canceling suspect unloading stopping exited backoff broken"`
-	Generation int64   `json:"generation" doc:"how many times a worker was started"`
-	PID        int     `json:"pid,omitempty"`
-	Device     string  `json:"device,omitempty" doc:"mps, cuda or cpu"`
-	DType      string  `json:"dtype,omitempty"`
-	Model      string  `json:"model,omitempty" doc:"id of the loaded model"`
-	Code       string  `json:"code,omitempty" doc:"stable name of the reason"`
-	Reason     string  `json:"reason,omitempty" doc:"why it is in this state, in words"`
-	Done       string  `json:"done,omitempty" doc:"what qie did about it"`
-	Hint       string  `json:"hint,omitempty" doc:"the one next action"`
-	Report     string  `json:"report,omitempty" doc:"name of the newest crash report, for /api/v1/crashes/{name}"`
-	RetryInS   float64 `json:"retry_in_s,omitempty" doc:"seconds until the next start"`
-	Job        job.ID  `json:"job,omitempty"`
-	Torch      string  `json:"torch,omitempty" doc:"version"`
-	LoadS      float64 `json:"load_s,omitempty" doc:"seconds the last load took, measured"`
-	RSSBytes   int64   `json:"rss_bytes,omitempty"`
-	BytesDone  int64   `json:"bytes_done,omitempty" doc:"weights read so far while loading"`
-	BytesTotal int64   `json:"bytes_total,omitempty"`
+	State       string  `json:"state" doc:"down spawning probing cold loading warm busy canceling suspect unloading stopping exited backoff broken"`
+	Generation  int64   `json:"generation" doc:"how many times a worker was started"`
+	PID         int     `json:"pid,omitempty"`
+	Device      string  `json:"device,omitempty" doc:"mps, cuda or cpu"`
+	DType       string  `json:"dtype,omitempty"`
+	DeviceBytes int64   `json:"device_bytes,omitempty" doc:"what the device should hold at most; absent where it has no limit of its own"`
+	Model       string  `json:"model,omitempty" doc:"id of the loaded model"`
+	Code        string  `json:"code,omitempty" doc:"stable name of the reason"`
+	Reason      string  `json:"reason,omitempty" doc:"why it is in this state, in words"`
+	Done        string  `json:"done,omitempty" doc:"what qie did about it"`
+	Hint        string  `json:"hint,omitempty" doc:"the one next action"`
+	Report      string  `json:"report,omitempty" doc:"name of the newest crash report, for /api/v1/crashes/{name}"`
+	RetryInS    float64 `json:"retry_in_s,omitempty" doc:"seconds until the next start"`
+	Job         job.ID  `json:"job,omitempty"`
+	Torch       string  `json:"torch,omitempty" doc:"version"`
+	LoadS       float64 `json:"load_s,omitempty" doc:"seconds the last load took, measured"`
+	RSSBytes    int64   `json:"rss_bytes,omitempty"`
+	BytesDone   int64   `json:"bytes_done,omitempty" doc:"weights read so far while loading"`
+	BytesTotal  int64   `json:"bytes_total,omitempty"`
 }
 
 // Queue is the line in front of the worker. Latest wins: a newer one replaces the older.

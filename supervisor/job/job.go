@@ -51,6 +51,7 @@ type Job struct {
 	Preview    string             `json:"preview,omitempty" doc:"address of the newest preview of this attempt"`
 	Error      *Failure           `json:"error,omitempty"`
 	Result     *Result            `json:"result,omitempty"`
+	Memory     *Memory            `json:"memory,omitempty" doc:"the memory plan of this attempt; absent until one was chosen"`
 	Notices    []Notice           `json:"notices" nullable:"false" doc:"what a person should know about this job, oldest first"`
 	CreatedAt  time.Time          `json:"created_at"`
 	StartedAt  *time.Time         `json:"started_at,omitempty"`
@@ -83,6 +84,15 @@ type Result struct {
 	Model  string `json:"model" doc:"model that made it"`
 	// Untouched is stated only where it was counted.
 	Untouched float64 `json:"untouched,omitempty" doc:"part of the pixels that are bit-equal to image 1, 0 to 1; only with a mask"`
+}
+
+// Memory is how an attempt uses memory, and what that was predicted to take.
+type Memory struct {
+	Plan  string `json:"plan" enum:"resident,staged,tiled"`
+	Words string `json:"words" doc:"the plan as a person reads it"`
+	Peak  int64  `json:"peak_bytes" doc:"predicted: held at the most, without Python itself; 0 where the model does not tell"`
+	Total int64  `json:"total_bytes" doc:"what the device can hold; 0: unknown"`
+	Free  int64  `json:"free_bytes" doc:"of it free before the attempt; 0: unknown"`
 }
 
 // Notice is one sentence about a job with a stable code, for example retried or no_visible_change.

@@ -68,6 +68,9 @@ func Load(dir string) (Spec, error) {
 	if spec.Bytes, err = weightBytes(dir); err != nil {
 		return Spec{}, err
 	}
+	if shapes, err := ReadShapes(dir); err == nil { // what is damaged is the worker's to refuse, by name
+		spec.Shapes = shapes
+	}
 	return spec, check(spec)
 }
 
@@ -103,6 +106,16 @@ func known(class, name string) (Spec, error) {
 			ClassEditPlus)
 	}
 	return spec, nil
+}
+
+// Published is what is known of a published full model that is not here.
+func Published(id, name, class string, bytes int64) Spec {
+	spec, err := known(class, id)
+	if err != nil {
+		return Spec{ID: id, Name: name, Bytes: bytes}
+	}
+	spec.Name, spec.Bytes, spec.Shapes = name, bytes, Full
+	return spec
 }
 
 func check(s Spec) error {

@@ -15,19 +15,16 @@ import (
 	"qie/supervisor/job"
 )
 
-// fullMemory is what the full model in BF16 needs: 57.7 GB of weights and what a step takes (design: 64 GB machines).
-const fullMemory = 60 << 30
-
 // Select finds the directory of the model that name asks for: a directory, a folder in home/models (where `qie pull`
 // puts what it has fetched), or a repository in a Hugging Face cache, which is used in place. Without a name it is a
-// complete full model that is here already, if memory (bytes of the machine) is enough for it. An empty answer is the
+// complete full model that is here already, if one fits this machine. An empty answer is the
 // embedded demo. hfHome is HF_HOME, or the folder of the cache itself.
-func Select(name, home, hfHome string, memory int64) (string, error) {
+func Select(name, home, hfHome string, fits bool) (string, error) {
 	switch {
 	case name == "demo":
 		return "", nil
 	case name == "":
-		if memory < fullMemory {
+		if !fits {
 			return "", nil
 		}
 		for _, e := range catalog.Models() {

@@ -36,12 +36,12 @@ func TestSelect(t *testing.T) {
 	layout(t, own)
 	for _, c := range []struct {
 		name, model string
-		memory      int64
+		fits        bool
 		want, err   string
 	}{
-		{name: "nothing asked, memory is enough: the complete full model", memory: 64 << 30, want: snapshot},
-		{name: "nothing asked, little memory: the demo", memory: 24 << 30},
-		{name: "the demo by name", model: "demo", memory: 64 << 30},
+		{name: "nothing asked, one fits: the complete full model", fits: true, want: snapshot},
+		{name: "nothing asked, none fits: the demo"},
+		{name: "the demo by name", model: "demo", fits: true},
 		{name: "a folder of the data folder", model: "mine", want: filepath.Join(home, "models", "mine")},
 		{name: "a directory", model: own, want: own},
 		{name: "a repository in the cache", model: "Qwen/Qwen-Image-Edit", want: snapshot},
@@ -50,7 +50,7 @@ func TestSelect(t *testing.T) {
 		{name: "a name of the catalogue that is not here", model: "qwen-image-edit-2511", err: "not on this machine"},
 		{name: "no way out of the folder", model: "../mine", err: "not on this machine"},
 	} {
-		got, err := Select(c.model, home, cache, c.memory)
+		got, err := Select(c.model, home, cache, c.fits)
 		if got != c.want || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
 			t.Errorf("%s: got %q, %v", c.name, got, err)
 		}
@@ -59,7 +59,7 @@ func TestSelect(t *testing.T) {
 	if err := os.Remove(filepath.Join(snapshot, "transformer", "m-2.safetensors")); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := Select("", home, cache, 64<<30); got != "" || err != nil {
+	if got, err := Select("", home, cache, true); got != "" || err != nil {
 		t.Errorf("incomplete cache: got %q, %v", got, err)
 	}
 }

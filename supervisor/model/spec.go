@@ -26,6 +26,8 @@ type Spec struct {
 	Dir string `json:"-"`
 	// Bytes is the sum of all weight files. Not part of qie.json.
 	Bytes int64 `json:"-"`
+	// Shapes is what its memory follows from; zero where the files do not tell. Not part of qie.json.
+	Shapes Shapes `json:"-"`
 }
 
 // KnownEdit is a wording that the model was trained for.

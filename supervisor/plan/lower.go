@@ -1,20 +1,38 @@
 package plan
 
-// ProfileResident keeps all weights in memory.
-const ProfileResident = "resident"
+// How memory is used, from the most to the least; the worker does them (pyruntime/model.py). A retry after a lack of
+// memory takes the next one.
+const (
+	// ProfileResident keeps all weights in memory.
+	ProfileResident = "resident"
+	// ProfileStaged holds text encoder and transformer one after the other, and neither while the picture is drawn: the
+	// same picture to the last byte, and a load in each edit.
+	ProfileStaged = "staged"
+	// ProfileTiled is staged, and the VAE works on overlapping tiles. Approximate: most 2 of 255 on the demo.
+	ProfileTiled = "tiled"
+)
 
-// profiles is the ladder of memory profiles, from the most memory to the least. A model that learns to run with less
-// (tiles, weights moved in and out) adds its rung here, and the retry after a lack of memory takes it.
-var profiles = []string{ProfileResident}
+// Profiles is the ladder.
+var Profiles = []string{ProfileResident, ProfileStaged, ProfileTiled}
+
+// Word is the profile as a person reads it, behind "with".
+func Word(profile string) string {
+	return map[string]string{
+		ProfileResident: "all parts in memory",
+		ProfileStaged:   "parts in memory one after the other, which is slower",
+		ProfileTiled: "parts in memory one after the other and the picture drawn in tiles, which is slower and changes " +
+			"it by a hair",
+	}[profile]
+}
 
 // Lower gives the profile that needs less memory than this one; false at the end of the ladder.
 func Lower(profile string) (lower string, ok bool) {
 	if profile == "" {
 		profile = ProfileResident
 	}
-	for i, p := range profiles[:len(profiles)-1] {
+	for i, p := range Profiles[:len(Profiles)-1] {
 		if p == profile {
-			return profiles[i+1], true
+			return Profiles[i+1], true
 		}
 	}
 	return "", false

@@ -71,7 +71,8 @@ func resolve(r job.Recipe, images []job.Image, spec model.Spec, seed int64, size
 		return Plan{}, err
 	}
 	p := Plan{
-		ModelID: spec.ID, ModelDir: spec.Dir, WeightBytes: spec.Bytes, Prompt: r.Prompt, NegativePrompt: r.NegativePrompt,
+		ModelID: spec.ID, ModelDir: spec.Dir, WeightBytes: spec.Bytes, Shapes: spec.Shapes,
+		Prompt: r.Prompt, NegativePrompt: r.NegativePrompt,
 		// What the person wrote comes first, then the preset, then the model's default.
 		Steps:        cmp.Or(r.Steps, preset.Steps, spec.DefaultSteps, 1),
 		TrueCFGScale: cmp.Or(r.TrueCFGScale, preset.CFG, max(spec.DefaultCFG, 1)),
@@ -101,6 +102,7 @@ func resolve(r job.Recipe, images []job.Image, spec model.Spec, seed int64, size
 			"%s works at %dx%d pixels; the result is enlarged to %dx%d", spec.Name, p.WorkWidth, p.WorkHeight,
 			p.OutWidth, p.OutHeight)})
 	}
+	p.References, p.Conditions = seen(p, images, spec)
 	if n, ok := cropped(p, images); ok {
 		p.Notices = append(p.Notices, n)
 	}
@@ -193,6 +195,30 @@ func cropped(p Plan, images []job.Image) (job.Notice, bool) {
 		words = "images %s were cropped from their middle to the shape of image 1"
 	}
 	return job.Notice{Code: "cropped", Message: fmt.Sprintf(words, strings.Join(names, " and "))}, len(names) > 0
+}
+
+// seen gives the sizes in which the model sees the pictures, as the worker computes them (pyruntime/edit.py).
+func seen(p Plan, images []job.Image, spec model.Spec) (references, conditions []Size) {
+	width, height := sourceSize(p.Collage, images, spec)
+	shapes := []float64{float64(width) / float64(height)}
+	if !p.Collage {
+		shapes = shapes[:0]
+		for _, image := range images {
+			if spec.RefFit == model.FitCover {
+				image = images[0]
+			}
+			shapes = append(shapes, float64(image.Width)/float64(image.Height))
+		}
+	}
+	for _, ratio := range shapes {
+		w, h := Area(spec.RefArea, ratio)
+		references = append(references, Size{w, h})
+		if spec.Class == model.ClassEditPlus {
+			w, h = Area(spec.CondArea, ratio)
+		}
+		conditions = append(conditions, Size{w, h})
+	}
+	return references, conditions
 }
 
 // sourceSize gives the size whose ratio the model works in: the collage's, else the first image's for Edit and for a

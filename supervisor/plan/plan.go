@@ -1,7 +1,10 @@
 // Package plan resolves a recipe for one model on this machine. It is pure: no file, no clock, no goroutine.
 package plan
 
-import "qie/supervisor/job"
+import (
+	"qie/supervisor/job"
+	"qie/supervisor/model"
+)
 
 // Plan is a recipe with every number decided. The worker gets nothing else.
 type Plan struct {
@@ -10,10 +13,11 @@ type Plan struct {
 
 	ModelID  string
 	ModelDir string
-	// Profile is how much memory the attempt may take; empty is ProfileResident.
+	// Profile is how memory is used; empty is ProfileResident. Before a plan was chosen it is the first that may be.
 	Profile string
-	// WeightBytes is the size of the model's weight files.
+	// WeightBytes is the size of the model's weight files, Shapes what its memory follows from.
 	WeightBytes int64
+	Shapes      model.Shapes
 	// Pace is what was measured here for such plans: how long a silent worker may take.
 	Pace Pace
 
@@ -34,7 +38,9 @@ type Plan struct {
 	WorkWidth, WorkHeight int
 	// OutWidth and OutHeight are the size of the saved picture; the worker resizes to it.
 	OutWidth, OutHeight int
-	RefArea, CondArea   int
+	// References are what the VAE encodes, Conditions what the text encoder sees, in the order of the images.
+	References, Conditions []Size
+	RefArea, CondArea      int
 	// RefFit is how the pictures after the first get their shape: cropped to the first's, or left (model.Spec).
 	RefFit string
 

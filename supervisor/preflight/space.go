@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"qie/supervisor/host"
+	"qie/supervisor/model"
+	"qie/supervisor/plan"
 )
 
 // What the full Qwen-Image-Edit in BF16 needs, in bytes. One source: README and set-up say the same.
@@ -28,32 +30,35 @@ type Plan struct {
 	Model  string `json:"model"`
 	Device string `json:"device" doc:"mps, cuda or cpu"`
 	DType  string `json:"dtype"`
-	Need   int64  `json:"need_bytes" doc:"weights as they lie in memory"`
+	Memory string `json:"memory_plan" enum:"resident,staged,tiled"`
+	Need   int64  `json:"need_bytes" doc:"predicted: what an edit of one photo holds at the most"`
 	Have   int64  `json:"have_bytes" doc:"memory of the device, or of the machine where they are one"`
 	Fits   bool   `json:"fits"`
 	Tight  bool   `json:"tight" doc:"other programs have to be closed"`
 }
 
-// Shares of all memory, as the worker's own gate before a load has them (worker/memory.go).
-const (
-	tightShare = 0.85
-	fitsShare  = 0.95
-)
-
-// PlanOf tells how weights (bytes in BF16) would run on this machine. All of them stay in memory: there is no plan yet
-// that needs less.
-func PlanOf(h host.Facts, kind, name string, weights int64) Plan {
-	p := Plan{Model: name, Device: kind, DType: "bfloat16", Need: weights, Have: h.MemoryTotal}
+// PlanOf tells how an edit with a model would run on this machine. Which plan fits is plan.Judge's to say; here is only
+// what this machine has.
+func PlanOf(h host.Facts, kind string, spec model.Spec) Plan {
+	p := Plan{Model: spec.ID, Device: kind, DType: "bfloat16", Have: h.MemoryTotal}
 	switch kind {
 	case "cpu":
-		p.DType, p.Need = "float32", 2*weights
+		p.DType = "float32"
 	case "cuda":
 		p.Have = gpuMemory(h.GPU)
+	case "mps":
+		p.Have = int64(plan.WorkingShare * float64(h.MemoryTotal))
 	}
-	share := float64(p.Need) / float64(max(p.Have, 1))
-	p.Fits, p.Tight = p.Have > 0 && share < fitsShare, share >= tightShare && share < fitsShare
+	_, choice := plan.Judge(spec, plan.ItemBytes(p.DType), plan.Room{Total: p.Have})
+	p.Memory, p.Need, p.Fits, p.Tight = choice.Profile, choice.Peak(), p.Have > 0 && !choice.Refused, choice.Tight
 	return p
 }
+
+// full is the model that set-up offers, before it is here.
+func full() model.Spec { return model.Published("full", "full model", model.ClassEditPlus, FullBytes) }
+
+// Full is how the full model would run on this machine.
+func Full(h host.Facts, kind string) Plan { return PlanOf(h, kind, full()) }
 
 // gpuMemory reads what nvidia-smi says, for example "NVIDIA H100, 81559 MiB"; 0 when it does not tell.
 func gpuMemory(gpu string) int64 {
@@ -73,29 +78,35 @@ func memory(f Facts) Finding {
 			Advice: "nothing for the demo; the full model needs 64 GB"}
 	}
 	title := fmt.Sprintf("%.0f GB memory, %.0f GB of it free", sizeGiB(h.MemoryTotal), float64(h.MemoryAvailable)/gibibyte)
-	full := PlanOf(h, f.Kind(), "full", FullBytes)
+	full := Full(h, f.Kind())
 	if !f.Demo {
 		return selectedMemory(f, title)
-	}
-	where := "this machine has"
-	if full.Device == "cuda" {
-		where = "this GPU has"
 	}
 	switch {
 	case float64(h.MemoryTotal) < demoMemory*sold:
 		return Finding{Level: Error, Title: title, Cause: "even the demo model needs a machine with 4 GB",
 			Advice: "use a machine with more memory"}
-	case full.Fits && float64(full.Have) >= FullMemory*sold:
-		title += "; plan: the demo now, and the full model in " + dtypeName(full) + " fits"
-		if full.Tight || full.Have < 2*full.Need && full.Device == "mps" {
-			title += " with other programs closed"
+	case full.Fits:
+		title += fmt.Sprintf("; plan: the demo now, and the full model in %s fits with %s", dtypeName(full), plan.Word(full.Memory))
+		if full.Tight {
+			title += " and other programs closed"
 		}
 		return ok("%s", title)
 	}
 	return Finding{Level: Warning, Title: title + "; plan: the demo model",
-		Cause: fmt.Sprintf("the full model's weights take %.0f GB in %s, and %s %.0f GB", float64(full.Need)/gigabyte, dtypeName(full),
-			where, sizeGiB(full.Have)),
-		Advice: "nothing for the demo; the full model needs a Mac with 64 GB, or an NVIDIA GPU with 80 GB"}
+		Cause:  fmt.Sprintf("an edit with the full model takes %.0f GB in %s, and %s", float64(full.Need)/gigabyte, dtypeName(full), has(h, full)),
+		Advice: "nothing for the demo; the full model needs a Mac with 64 GB, or an NVIDIA GPU with 48 GB"}
+}
+
+// has says what there is for a plan.
+func has(h host.Facts, p Plan) string {
+	switch p.Device {
+	case "cuda":
+		return fmt.Sprintf("this GPU has %.0f GB", sizeGiB(p.Have))
+	case "mps":
+		return fmt.Sprintf("the GPU of a Mac with %.0f GB should hold about %.0f GB", sizeGiB(h.MemoryTotal), float64(p.Have)/gigabyte)
+	}
+	return fmt.Sprintf("this machine has %.0f GB", sizeGiB(p.Have))
 }
 
 // sizeGiB rounds what the system tells up to what was sold: firmware takes a little.
@@ -117,21 +128,20 @@ func dtypeName(p Plan) string {
 }
 
 func selectedMemory(f Facts, title string) Finding {
-	bytes := f.Model.Bytes
-	if bytes == 0 {
-		bytes = FullBytes // it is not here yet
+	spec := f.Model
+	if spec.Bytes == 0 {
+		spec = full() // it is not here yet
 	}
-	p := PlanOf(f.Host, f.Kind(), f.Model.ID, bytes)
-	need := fmt.Sprintf("the selected model takes %.1f GB in %s", float64(p.Need)/gigabyte, dtypeName(p))
+	p := PlanOf(f.Host, f.Kind(), spec)
+	need := fmt.Sprintf("an edit with the selected model takes %.1f GB in %s", float64(p.Need)/gigabyte, dtypeName(p))
 	switch {
 	case !p.Fits:
-		return Finding{Level: Error, Title: title, Cause: fmt.Sprintf("%s, and there are %.0f GB", need, sizeGiB(p.Have)),
-			Fix: "QIE_MODEL=demo ./start"}
+		return Finding{Level: Error, Title: title, Cause: need + ", and " + has(f.Host, p), Fix: "QIE_MODEL=demo ./start"}
 	case p.Tight:
-		return Finding{Level: Warning, Title: title + "; plan: all weights in memory", Cause: need + ", which is nearly all there is",
+		return Finding{Level: Warning, Title: title + "; plan: " + plan.Word(p.Memory), Cause: need + ", which is nearly all there is",
 			Advice: "close other programs before an edit"}
 	}
-	return ok("%s; plan: all weights in memory, %.1f GB in %s", title, float64(p.Need)/gigabyte, dtypeName(p))
+	return ok("%s; plan: %s, up to %.1f GB in %s", title, plan.Word(p.Memory), float64(p.Need)/gigabyte, dtypeName(p))
 }
 
 // withReserve adds the tenth that a download needs beside its own size.
@@ -161,7 +171,7 @@ func disk(f Facts) Finding {
 		title += "; still to be fetched: " + list(f.Fetch)
 	}
 	// Who cannot run the full model need not make room for it.
-	if !PlanOf(f.Host, f.Kind(), "full", FullBytes).Fits {
+	if !Full(f.Host, f.Kind()).Fits {
 		return ok("%s", title)
 	}
 	other := "/mnt/other/models"

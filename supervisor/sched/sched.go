@@ -76,8 +76,8 @@ type Verdict struct {
 	Record  Record
 }
 
-// AfterDeath judges a job whose worker process died under it: the first death costs a retry, the second parks it. lower
-// is the next memory profile down, empty when there is none.
+// AfterDeath judges a job whose worker process died under it: the first death costs a retry, the second parks it, and a
+// lack of memory goes one plan down. lower is the next memory profile, empty when there is none.
 func AfterDeath(state job.State, r Record, why *job.Error, lower string) Verdict {
 	if state == job.Canceling {
 		return Verdict{Record: r}
@@ -85,6 +85,9 @@ func AfterDeath(state job.State, r Record, why *job.Error, lower string) Verdict
 	if why.Code == job.CodeEnvBroken {
 		// The environment is at fault, not the job: it waits with the queue until a person has repaired it.
 		return Verdict{Requeue: true, Record: r}
+	}
+	if Memory(why) {
+		return outOfMemory(r, why, lower)
 	}
 	r.Deaths++
 	if r.Deaths >= deathsMax {
@@ -96,43 +99,45 @@ func AfterDeath(state job.State, r Record, why *job.Error, lower string) Verdict
 	if why.Code != job.CodeWorkerDied && !why.Code.Retryable() {
 		return Verdict{Record: r, Failure: why}
 	}
-	if memory(why) {
-		// Without a lower plan the same one is tried once more: a kill by the system has other programs in it as well.
-		return Verdict{Requeue: true, Profile: lower, Record: r}
-	}
 	return Verdict{Requeue: true, Record: r}
 }
 
-// AfterError judges a job that ended with a typed error while the worker lives on. One that says that memory does not
-// suffice is certain, so the same plan is not tried again: the next one down is, once, or the job ends and says so.
-func AfterError(state job.State, r Record, why *job.Error, lower string) Verdict {
-	if state == job.Canceling {
-		return Verdict{Record: r, Failure: why}
-	}
-	r.Errors++
-	again := why.Code.Retryable() && r.Errors < errorsMax && r.Deaths == 0
-	switch {
-	case !again:
-		if why.Code.Retryable() && why.Done == "" {
-			failure := *why
-			failure.Done = "it was started again once, and ended the same way"
-			return Verdict{Record: r, Failure: &failure}
-		}
-		return Verdict{Record: r, Failure: why}
-	case !memory(why):
-		return Verdict{Requeue: true, Record: r}
-	case lower != "":
+// outOfMemory goes to the next plan down, once for each, whatever else the job has cost: the ladder ends by itself. At its
+// end the job does.
+func outOfMemory(r Record, why *job.Error, lower string) Verdict {
+	if lower != "" {
 		return Verdict{Requeue: true, Profile: lower, Record: r}
 	}
 	failure := *why
-	failure.Message += "; this model has no plan that needs less memory"
+	failure.Message += "; there is no plan that needs less memory"
 	if failure.Done == "" {
 		failure.Done = "it was not tried again, since it would end the same way; the queue goes on with the next"
 	}
 	return Verdict{Record: r, Failure: &failure}
 }
 
-func memory(why *job.Error) bool { return why.Code == job.CodeOOMLoad || why.Code == job.CodeOOMRun }
+// AfterError judges a job that ended with a typed error while the worker lives on.
+func AfterError(state job.State, r Record, why *job.Error, lower string) Verdict {
+	if state == job.Canceling {
+		return Verdict{Record: r, Failure: why}
+	}
+	if Memory(why) {
+		return outOfMemory(r, why, lower)
+	}
+	r.Errors++
+	if why.Code.Retryable() && r.Errors < errorsMax && r.Deaths == 0 {
+		return Verdict{Requeue: true, Record: r}
+	}
+	if why.Code.Retryable() && why.Done == "" {
+		failure := *why
+		failure.Done = "it was started again once, and ended the same way"
+		return Verdict{Record: r, Failure: &failure}
+	}
+	return Verdict{Record: r, Failure: why}
+}
+
+// Memory tells whether a lack of memory ended the attempt.
+func Memory(why *job.Error) bool { return why.Code == job.CodeOOMLoad || why.Code == job.CodeOOMRun }
 
 // AfterRestart judges a job that the supervisor finds active when it starts: its own death is not the job's fault.
 func AfterRestart(state job.State) (requeue bool) { return state != job.Canceling }

@@ -35,11 +35,12 @@ type Configure struct {
 	CPUThreads  int    `json:"cpu_threads"`  // torch threads on CPU; 0 leaves torch's choice
 }
 
-// Load asks for the weights of a model directory in the diffusers layout. It is a no-op when that model is loaded.
+// Load asks for the weights of a model directory in the diffusers layout. It is a no-op when that model is loaded
+// under that profile.
 type Load struct {
 	Model   string `json:"model"`   // model id
 	Dir     string `json:"dir"`     // model directory
-	Profile string `json:"profile"` // memory profile: resident
+	Profile string `json:"profile"` // memory profile: resident, staged or tiled; empty is resident
 }
 
 // Generate starts one attempt. Paths are absolute.
@@ -111,6 +112,8 @@ type Ready struct {
 	Transformers string  `json:"transformers"`
 	ImportS      float64 `json:"import_s"` // seconds the imports took
 	Threads      int     `json:"threads"`
+	DeviceMax    int64   `json:"device_max"`  // bytes that the device should hold at most; 0: no limit of its own
+	DeviceFree   int64   `json:"device_free"` // of them free now, before any load; 0: unknown
 }
 
 // LoadProgress counts weights by bytes.

@@ -206,7 +206,18 @@ func converse(t *testing.T, command func(int64, string) (*exec.Cmd, error), more
 	hear[wire.Loaded](c, "c")
 	request.ResultPath = filepath.Join(dir, "c.png")
 	c.say("c", request)
-	checkResult(t, hear[wire.Result](c, "c"), request)
+	same := hear[wire.Result](c, "c")
+	checkResult(t, same, request)
+
+	// Another memory plan is another load, and the same picture to the last byte.
+	c.say("d", wire.Load{Model: "demo", Dir: model, Profile: plan.ProfileStaged})
+	hear[wire.Loaded](c, "d")
+	request.ResultPath = filepath.Join(dir, "d.png")
+	c.say("d", request)
+	staged := hear[wire.Result](c, "d")
+	if checkResult(t, staged, request); staged.SHA256 != same.SHA256 {
+		t.Error("the staged plan gives another picture")
+	}
 
 	if more != nil {
 		more(c, model, dir)

@@ -253,6 +253,7 @@ type statusParts struct {
 	report                      string // name of the newest crash report
 	loadS                       float64
 	rss, bytesDone, bytesTotal  int64
+	deviceMax, deviceFree       int64 // when it was ready; 0 is unknown
 }
 
 func (w *Worker) note(change func(*statusParts)) { change(&w.parts) }
@@ -261,7 +262,7 @@ func (w *Worker) note(change func(*statusParts)) { change(&w.parts) }
 func (w *Worker) publish() {
 	now := time.Now()
 	s := event.Worker{State: string(w.machine.state), Generation: w.gen, Device: w.parts.device, DType: w.parts.dtype,
-		Torch: w.parts.torch, LoadS: w.parts.loadS, Report: w.parts.report}
+		Torch: w.parts.torch, DeviceBytes: w.parts.deviceMax, LoadS: w.parts.loadS, Report: w.parts.report}
 	if w.process != nil {
 		s.PID, s.RSSBytes = w.process.pid, w.parts.rss
 	}

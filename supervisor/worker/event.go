@@ -3,6 +3,7 @@ package worker
 import (
 	"qie/supervisor/event"
 	"qie/supervisor/job"
+	"qie/supervisor/plan"
 )
 
 // Event is what the worker's goroutine tells the supervisor's loop. Emit hands it over without waiting.
@@ -15,6 +16,13 @@ type StatusChanged struct{ Status event.Worker }
 type Accepted struct {
 	Job     job.ID
 	Attempt int
+}
+
+// Planned says with which memory plan the attempt begins.
+type Planned struct {
+	Job     job.ID
+	Attempt int
+	Choice  plan.Choice
 }
 
 // Progress of an attempt. Phase changes and steps both come so.
@@ -86,6 +94,7 @@ type Noticed struct{ Notice job.Notice }
 
 func (Noticed) workerEvent()       {}
 func (StatusChanged) workerEvent() {}
+func (Planned) workerEvent()       {}
 func (Accepted) workerEvent()      {}
 func (Progress) workerEvent()      {}
 func (Resumed) workerEvent()       {}

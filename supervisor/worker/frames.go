@@ -133,7 +133,9 @@ func (w *Worker) becameReady(msg *wire.Ready) {
 	}
 	w.step(sigReady)
 	w.ready, w.breaker.early = time.Now(), 0
-	w.note(func(s *statusParts) { s.device, s.dtype, s.torch = msg.Device, msg.DType, msg.Torch })
+	w.note(func(s *statusParts) {
+		s.device, s.dtype, s.torch, s.deviceMax, s.deviceFree = msg.Device, msg.DType, msg.Torch, msg.DeviceMax, msg.DeviceFree
+	})
 	w.cfg.Log.Info("worker ready", "generation", w.gen, "device", msg.Device, "dtype", msg.DType,
 		"import_s", msg.ImportS)
 	w.send(nil, memMessage)
@@ -197,8 +199,7 @@ func (w *Worker) loaded(a *attempt, msg *wire.Loaded) {
 	}
 	w.modelDir, w.loadedAs = a.plan.ModelDir, profileOf(a.plan)
 	w.note(func(s *statusParts) { s.model, s.loadS, s.rss = a.plan.ModelID, msg.Seconds, msg.Bytes })
-	w.full = msg.Bytes
-	w.measured(a.plan)
+	w.full, w.settled = msg.Bytes, 0 // other weights, or another plan: what a job needs is learned anew
 	if a.canceling {
 		// The weights were there before the cancel arrived. Nothing was generated, so this is the end of the attempt; a
 		// canceled that is still on its way finds no attempt and is dropped.

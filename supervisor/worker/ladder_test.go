@@ -10,6 +10,7 @@ import (
 
 	"qie/supervisor/host"
 	"qie/supervisor/job"
+	"qie/supervisor/model"
 	"qie/supervisor/plan"
 )
 
@@ -101,23 +102,6 @@ func TestPulse_LearnsTheDecode(t *testing.T) {
 	}
 }
 
-func TestGate(t *testing.T) {
-	const gb = 1 << 30
-	tests := []struct {
-		need, total int64
-		pressure    int
-		want        gateVerdict
-	}{
-		{54 * gb, 64 * gb, 1, gateOpen}, {55 * gb, 64 * gb, 1, gateTight}, {61 * gb, 64 * gb, 1, gateShut},
-		{10 * gb, 64 * gb, 4, gateTight}, {10 * gb, 64 * gb, 2, gateOpen}, {gb / 2, gb / 4, 4, gateOpen}, {90 * gb, 0, 0, gateOpen},
-	}
-	for _, tt := range tests {
-		if got := gate(tt.need, tt.total, tt.pressure); got != tt.want {
-			t.Errorf("%+v: got %d", tt, got)
-		}
-	}
-}
-
 func machineOf(total int64) host.Probe {
 	return host.Probe{Memory: func() host.Memory { return host.Memory{Total: total} }, Pressure: func() int { return 1 }}
 }
@@ -135,6 +119,65 @@ func TestGate_RefusesALoadThatDoesNotFit(t *testing.T) {
 	r.finishes("a smaller one")
 	if got := r.w.Status().Generation; got != 1 {
 		t.Errorf("generation %d", got)
+	}
+}
+
+// The plan is the first that fits what is free: others hold the rest. A load is asked for by its name.
+func TestGate_TakesThePlanThatFitsWhatIsFree(t *testing.T) {
+	const gb = 1 << 30
+	for free, want := range map[int64]string{150 * gb: plan.ProfileResident, 90 * gb: plan.ProfileStaged} {
+		r := newRig(t, "", func(c *Config) {
+			c.Probe = machineOf(200 * gb)
+			c.Probe.Memory = func() host.Memory { return host.Memory{Total: 200 * gb, Held: 200*gb - free} }
+		})
+		p := r.plan("x")
+		p.Shapes, p.WorkWidth, p.WorkHeight = model.Full, 1024, 1024 // 112 and 84 GB in 32 bit
+		r.start(p)
+		if c := await[Planned](r).Choice; c.Profile != want || c.Peak() < 80*gb/2 {
+			t.Errorf("with %d free: %+v", free/gb, c)
+		}
+		if _, ok := r.end(p).(Finished); !ok {
+			t.Errorf("got %+v", r.seen[len(r.seen)-1])
+		}
+	}
+}
+
+// One worker takes jobs of different plans: the weights are loaded again as the next one wants them.
+func TestGate_AnotherPlanLoadsAgain(t *testing.T) {
+	r := newRig(t, "")
+	for _, profile := range []string{plan.ProfileResident, plan.ProfileStaged, plan.ProfileStaged} {
+		p := r.plan("x")
+		p.Profile = profile
+		r.start(p)
+		if _, ok := r.end(p).(Finished); !ok {
+			t.Fatalf("got %+v", r.seen[len(r.seen)-1])
+		}
+	}
+	loads := 0
+	for _, e := range r.seen {
+		if c, ok := e.(StatusChanged); ok && c.Status.State == string(Loading) {
+			loads++
+		}
+	}
+	if loads != 2 || r.w.Status().Generation != 1 {
+		t.Errorf("%d loads in generation %d", loads, r.w.Status().Generation)
+	}
+}
+
+func TestRoom(t *testing.T) {
+	const gb = 1 << 30
+	w := &Worker{probe: host.Probe{Memory: func() host.Memory { return host.Memory{Total: 64 * gb, Held: 50 * gb} }, Pressure: func() int { return 4 }}}
+	w.parts.rss = 20 * gb
+	if got := w.room(); got != (plan.Room{Total: 64 * gb, Free: 34 * gb, Pressed: true}) {
+		t.Errorf("a CPU has %+v", got)
+	}
+	w.parts.device, w.parts.deviceMax = "mps", 48*gb
+	if got := w.room(); got != (plan.Room{Total: 48 * gb, Free: 34 * gb, Pressed: true}) {
+		t.Errorf("a Mac has %+v", got)
+	}
+	w.parts.device, w.parts.deviceMax, w.parts.deviceFree = "cuda", 80*gb, 79*gb
+	if got := w.room(); got != (plan.Room{Total: 80 * gb, Free: 79 * gb}) {
+		t.Errorf("a GPU has %+v", got)
 	}
 }
 

@@ -8,73 +8,51 @@ import (
 	"qie/supervisor/plan"
 )
 
-// The gate before a load, as shares of all memory.
-const (
-	gateWarn = 0.85
-	gateStop = 0.95
-	// pressureCritical is what macOS calls critical.
-	pressureCritical = 4
-)
+// pressureCritical is what macOS calls critical.
+const pressureCritical = 4
 
-type gateVerdict int
-
-const (
-	gateOpen gateVerdict = iota
-	gateTight
-	gateShut
-)
-
-// gate judges a load that needs so many bytes, before it takes the machine down.
-func gate(need, total int64, pressure int) gateVerdict {
-	if need < footprintNoise || total <= 0 {
-		return gateOpen
+// room is what the device of this worker can hold, and what of it is free for an attempt: what the worker itself holds is,
+// since weights that are in the way go first.
+func (w *Worker) room() plan.Room {
+	m := w.probe.Memory()
+	room := plan.Room{Total: m.Total, Pressed: w.probe.Pressure() >= pressureCritical}
+	if m.Held > 0 {
+		room.Free = max(m.Total-max(m.Held-w.parts.rss, 0), 1)
 	}
-	share := float64(need) / float64(total)
-	switch {
-	case share >= gateStop:
-		return gateShut
-	case share >= gateWarn || pressure >= pressureCritical:
-		return gateTight
+	if w.parts.deviceMax <= 0 {
+		return room
 	}
-	return gateOpen
+	if w.parts.device == "cuda" { // memory of its own
+		return plan.Room{Total: w.parts.deviceMax, Free: w.parts.deviceFree}
+	}
+	// One memory for all: the device's limit is a part of it.
+	room.Total = min(room.Total, w.parts.deviceMax)
+	room.Free = min(room.Free, room.Total)
+	return room
 }
 
-// need estimates what the weights of a plan will hold: their files times what was measured the last time, and until
-// then what the number format makes of files in 16 bit.
-func (w *Worker) need(p plan.Plan) int64 {
-	factor := w.factor
-	if factor == 0 {
-		if factor = 1; w.parts.dtype == "float32" {
-			factor = 2
-		}
-	}
-	return int64(float64(p.WeightBytes) * factor)
-}
-
-// admitted asks the gate; a load that does not fit ends the attempt before it begins.
+// admitted chooses the memory plan of an attempt, from the first that it may have down to the one that fits. An attempt
+// that fits nowhere ends before it begins.
 func (w *Worker) admitted(a *attempt) bool {
-	need := w.need(a.plan)
-	numbers := fmt.Sprintf("the model needs about %s and this computer has %s", host.Gigabytes(need), host.Gigabytes(w.total))
-	switch gate(need, w.total, w.probe.Pressure()) {
-	case gateShut:
-		if w.cfg.MemoryOverride {
-			break
-		}
-		w.fail(fault(job.CodeOOMLoad, numbers+", which would take the computer down",
-			"choose a smaller model, or start qie with QIE_MEMORY_OVERRIDE=1 to try it all the same").WithDone("it was not loaded"))
-		return false
-	case gateOpen:
+	if a.admitted {
 		return true
 	}
-	w.cfg.Emit(Noticed{job.Notice{Code: "memory_tight", Message: numbers + "; close other programs, or it may get slow or fail"}})
-	return true
-}
-
-// measured learns what a load really took.
-func (w *Worker) measured(p plan.Plan) {
-	if grew := w.full - w.empty; p.WeightBytes >= footprintNoise && grew >= footprintNoise && w.empty > 0 {
-		w.factor = float64(grew) / float64(p.WeightBytes)
+	memory := a.plan.Predict(plan.ItemBytes(w.parts.dtype))
+	choice, err := plan.Choose(memory, profileOf(a.plan), w.room(), w.cfg.MemoryOverride)
+	a.plan.Profile = choice.Profile
+	w.cfg.Emit(Planned{Job: a.plan.Job, Attempt: a.plan.Attempt, Choice: choice})
+	if err != nil {
+		why := job.AsError(err)
+		w.fail(fault(why.Code, why.Message, "choose a smaller model, or start qie with QIE_MEMORY_OVERRIDE=1 to try it all the same").
+			WithDone("it was not loaded"))
+		return false
 	}
+	a.admitted = true
+	if choice.Tight {
+		w.cfg.Emit(Noticed{job.Notice{Code: "memory_tight",
+			Message: "the model's memory is tight: " + choice.Numbers() + "; close other programs, or it may get slow or fail"}})
+	}
+	return true
 }
 
 // creepShare of all memory is what a worker may hold beyond its first job before it is replaced between two jobs.

@@ -104,7 +104,6 @@ type Worker struct {
 	empty     int64     // footprint before the load, and full after it
 	full      int64     //
 	settled   int64     // footprint after the first job: what a job needs is part of the start
-	factor    float64   // footprint over the size of the weight files, measured; 0 not yet
 	idleSince time.Time // warm without an attempt
 	unloaded  time.Time // when the worker said so; its memory may still be on the way back
 	doubt     doubt
@@ -114,6 +113,7 @@ type Worker struct {
 // attempt is the plan that the worker holds.
 type attempt struct {
 	plan      plan.Plan
+	admitted  bool // its memory plan was chosen
 	begun     bool // load or generate was sent
 	sent      bool // generate was sent
 	canceling bool
@@ -418,6 +418,9 @@ func (w *Worker) advance() {
 			w.load(a)
 		}
 	case Warm:
+		if !w.admitted(a) {
+			return
+		}
 		if w.modelDir != a.plan.ModelDir || w.loadedAs != profileOf(a.plan) {
 			w.load(a)
 			return

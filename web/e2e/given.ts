@@ -31,6 +31,7 @@ export async function openGiven(
   await page.routeWebSocket("**/api/v1/live*", () => {})
   await page.route(`**/jobs/${job.id}/images/1`, (route) => route.fulfill({ body: before, contentType: "image/png" }))
   await page.route(`**/jobs/${job.id}/result*`, (route) => route.fulfill({ body: after, contentType: "image/png" }))
+  await page.route(`**/jobs/${job.id}/thumb*`, (route) => route.fulfill({ body: after, contentType: "image/png" }))
   await page.route(`**/jobs?*`, (route) => route.fulfill({ json: { jobs: [job] } }))
   if (selected) await page.addInitScript((id) => sessionStorage.setItem("qie.selected", id), job.id)
   await page.goto(server.url)

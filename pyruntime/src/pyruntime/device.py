@@ -3,6 +3,8 @@
 Knows torch, not models. MPS before CUDA before CPU, because a Mac has no CUDA and a CUDA machine no MPS.
 """
 
+import contextlib
+import ctypes
 import dataclasses
 import resource
 import sys
@@ -76,8 +78,16 @@ def device_max() -> int:
     return 0
 
 
+def device_free() -> int:
+    """Bytes of the accelerator that no program holds; 0 where it has no memory of its own."""
+    return torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else 0
+
+
 def empty_cache() -> None:
     """Give freed memory back to the system, so that the next phase finds it."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # musl has no such call, and keeps nothing
+            ctypes.CDLL(None).malloc_trim(0)  # freed weights otherwise stay in the C library's heap
     if torch.backends.mps.is_available():
         torch.mps.empty_cache()
     elif torch.cuda.is_available() and torch.cuda.is_initialized():

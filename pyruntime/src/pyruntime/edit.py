@@ -44,20 +44,29 @@ def edit(request: wire.Generate, model: Model, emit: Emit, flag: CancelFlag, pre
     """
     check_ranges(request, 2 * model.vae.scale)
     clock = Clock()
-    # Before the first phase: it is a part of loading.
-    if model.loras.merge(request.loras, flag.check, telling(emit, "loading", 0, request.steps)):
+    # Before the first phase: it is a part of loading. Where the transformer comes later, a file that does not fit is
+    # refused here all the same.
+    if model.staged:
+        model.loras.check(request.loras)
+    elif model.loras.merge(request.loras, flag.check, telling(emit, "loading", 0, request.steps)):
         clock.lap("merge")
     with torch.inference_mode():
         emit(wire.Phase(phase="encode"))  # 1. sources (H, W, 3), text (1, T, width), references (1, R, 64)
         sources = fit(read_sources(request, max_pixels), request.ref_fit)
         sizes = reference_sizes(request, model, sources)
         conditions, pictures = conditioning(request, model, sources, sizes)
+        share = sharing(emit, "encode", request.steps)
+        model.only(model.text.part, flag.check, share(0.0, 0.3))
         text = model.text.encode(request.prompt, conditions)
         guided = request.true_cfg_scale > 1 and bool(request.negative_prompt)
         negative = model.text.encode(request.negative_prompt, conditions) if guided else None
         emit(wire.Progress(phase="encode", steps=request.steps, fraction=0.5))
+        model.only(None, flag.check, lambda _: None)
         encoded = [model.vae.encode(to_tensor(p, model)) for p in pictures]
         references = torch.cat([vae.pack(e) for e in encoded], dim=1)
+        if model.staged:
+            model.only(model.core, flag.check, share(0.5, 0.9))
+            model.loras.merge(request.loras, flag.check, share(0.9, 1.0))
         clock.lap("encode")
 
         emit(wire.Phase(phase="denoise"))  # 2. latents (1, S, 64)
@@ -88,6 +97,7 @@ def edit(request: wire.Generate, model: Model, emit: Emit, flag: CancelFlag, pre
             model.transformer, shifted(model.scheduler, request.shift), start, references, grids, text, negative,
             request.true_cfg_scale, request.steps, on_step, done,
         )  # fmt: skip
+        model.only(None, flag.check, lambda _: None)
         clock.lap("denoise")
 
         emit(wire.Phase(phase="decode"))  # 3. pixels (3, H, W)
@@ -166,6 +176,16 @@ def telling(emit: Emit, phase: str, step: int, steps: int) -> collections.abc.Ca
             emit(wire.Progress(phase=phase, step=step, steps=steps, fraction=fraction))
 
     return tell
+
+
+def sharing(emit: Emit, phase: str, steps: int) -> collections.abc.Callable[[float, float], collections.abc.Callable[[float], None]]:
+    """Gives for a part of a phase, from one fraction of it to another, what tells how far that part is."""
+
+    def share(begin: float, end: float) -> collections.abc.Callable[[float], None]:
+        tell = telling(emit, phase, 0, steps)
+        return lambda fraction: tell(begin + (end - begin) * fraction)
+
+    return share
 
 
 def read_sources(request: wire.Generate, max_pixels: int) -> list[Image.Image]:
@@ -271,6 +291,7 @@ def noise(request: wire.Generate, model: Model, h: int, w: int) -> torch.Tensor:
 def decode(model: Model, latents: torch.Tensor, request: wire.Generate, emit: Emit, flag: CancelFlag) -> torch.Tensor:
     """Latents to pixels, telling how far it is by the layers that ran."""
     layers = sum(1 for m in model.vae.model.decoder.modules() if not any(m.children())) or 1
+    layers *= model.vae.tiles(latents.shape[3], latents.shape[4])
     begin, tell = flag.checks, telling(emit, "decode", request.steps, request.steps)
     with flag.watched(lambda: tell(min((flag.checks - begin) / layers, 1.0))):
         return model.vae.decode(latents)

@@ -155,16 +155,24 @@ class Merger:
         # back, so that whatever interrupts a merge, the next one begins with what the files say.
         self._touched: set[str] = set()
 
-    def merge(self, wanted: collections.abc.Sequence[wire.LoRA], check: Check, progress: OnProgress) -> bool:
-        """Make the weights hold exactly these LoRAs; whether anything had to be done. Calls check before every weight."""
-        if (identities := [identity(w) for w in wanted]) == self._merged:
-            return False
+    def forget(self) -> None:
+        """The weights are gone; those that come next are the files'."""
+        self._merged, self._touched = [], set()
+
+    def check(self, wanted: collections.abc.Sequence[wire.LoRA]) -> list[dict[str, Change]]:
+        """What each of these LoRAs changes; refuses one that does not fit. Needs the weights' shapes only."""
         shapes: Shapes = {
             name.removesuffix(".weight"): (p.shape[0], p.shape[1])
             for name, p in self._transformer.named_parameters()
             if name.endswith(".weight") and p.ndim == 2
         }
-        found = [changes(Path(w.path), w.strength, shapes) for w in wanted]  # before any weight is touched
+        return [changes(Path(w.path), w.strength, shapes) for w in wanted]
+
+    def merge(self, wanted: collections.abc.Sequence[wire.LoRA], check: Check, progress: OnProgress) -> bool:
+        """Make the weights hold exactly these LoRAs; whether anything had to be done. Calls check before every weight."""
+        if (identities := [identity(w) for w in wanted]) == self._merged:
+            return False
+        found = self.check(wanted)  # before any weight is touched
         changed = {f"{name}.weight" for each in found for name in each}
         again = set(self._touched)
         self._merged = None

@@ -17,7 +17,9 @@ from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLCo
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLModel
 
 from pyruntime import weights
+from pyruntime.device import Device
 from pyruntime.errors import Check, WorkerError
+from pyruntime.part import Part
 
 # The stock pipelines drop this many tokens: the system prompt (prompt_template_encode_start_idx).
 DROP_TOKENS = 64
@@ -53,6 +55,7 @@ class TextModel:
     """Text encoder, tokenizer and preprocessing of one model directory."""
 
     encoder: Qwen2_5_VLModel
+    part: Part
     tokenizer: Tokenizer
     preprocessing: Preprocessing
     image_token: int
@@ -60,7 +63,7 @@ class TextModel:
 
     def encode(self, prompt: str, pictures: list[Image.Image]) -> torch.Tensor:
         """Hidden states (1, T, width) of the instruction with the pictures, without the system prompt."""
-        device = next(self.encoder.parameters()).device
+        device = self.part.device
         patches, grids = zip(*(to_patches(p, self.preprocessing) for p in pictures), strict=True)
         merged = self.preprocessing.merge**2
         if self.plus:
@@ -162,12 +165,12 @@ def tokenizer(folder: Path) -> Tokenizer:
     raise WorkerError("weights_missing", "no processor/tokenizer.json in the model directory")
 
 
-def load(folder: Path, plus: bool, device: torch.device, dtype: torch.dtype, check: Check, loaded: weights.Loaded) -> TextModel:
-    """Read tokenizer, processor and text_encoder of a model directory."""
+def build(folder: Path, plus: bool, device: Device, check: Check) -> TextModel:
+    """Read tokenizer, processor and the shapes of text_encoder of a model directory; its weights come by its part."""
     config = Qwen2_5_VLConfig.from_pretrained(folder / "text_encoder", local_files_only=True)
     with weights.without_memory():
         encoder = Qwen2_5_VLModel(config).eval()
-    weights.load(encoder, weights.shards(folder / "text_encoder"), device, dtype, check, loaded, rename)
+    part = Part(encoder, weights.shards(folder / "text_encoder"), device.torch, device.dtype, rename)
     for block in [*encoder.language_model.layers, *encoder.visual.blocks]:
         block.register_forward_pre_hook(lambda *_: check())
-    return TextModel(encoder, tokenizer(folder), preprocessing(folder / "processor"), config.image_token_id, plus)
+    return TextModel(encoder, part, tokenizer(folder), preprocessing(folder / "processor"), config.image_token_id, plus)

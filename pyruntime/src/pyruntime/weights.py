@@ -22,6 +22,11 @@ Loaded = collections.abc.Callable[[int], None]
 Rename = collections.abc.Callable[[str], str | None]
 
 
+def same(key: str) -> str | None:
+    """The rename of files that use the module's own names."""
+    return key
+
+
 def shards(folder: Path) -> list[Path]:
     """Every safetensors file of a component, in order; weights_missing when one that the index names is not there."""
     indexes = sorted(folder.glob("*.safetensors.index.json"))
@@ -83,7 +88,7 @@ def load(
     dtype: torch.dtype,
     check: Check,
     loaded: Loaded,
-    rename: Rename = lambda key: key,
+    rename: Rename = same,
 ) -> None:
     """Put the tensors of the files into the module, cast to dtype, on device.
 
@@ -131,6 +136,15 @@ def read(
                 left.discard(key)
     if left:
         raise WorkerError("weights_corrupt", f"{len(left)} tensors are in no file any more, the first is {min(left)}")
+
+
+def drop(module: torch.nn.Module) -> None:
+    """Put parameters that take no memory in the place of all; load brings them back."""
+    for each in module.modules():
+        for name, param in each._parameters.items():  # pyright: ignore[reportPrivateUsage]
+            if param is not None and param.device.type != "meta":
+                empty = torch.empty_like(param, device="meta")
+                each._parameters[name] = torch.nn.Parameter(empty, requires_grad=False)  # pyright: ignore[reportPrivateUsage]
 
 
 def assign(module: torch.nn.Module, key: str, tensor: torch.Tensor) -> None:

@@ -119,14 +119,14 @@ class Generate(Message, kw_only=True, frozen=True):
 
 class Load(Message, kw_only=True, frozen=True):
     """Load asks for the weights of a model directory in the diffusers layout. It is a no-op when
-    that model is loaded.
+    that model is loaded under that profile.
     """
 
     # model id
     model: str = ""
     # model directory
     dir: str = ""
-    # memory profile: resident
+    # memory profile: resident, staged or tiled; empty is resident
     profile: str = ""
 
 
@@ -308,6 +308,10 @@ class Ready(Message, kw_only=True, frozen=True):
     # seconds the imports took
     import_s: float = 0.0
     threads: int = 0
+    # bytes that the device should hold at most; 0: no limit of its own
+    device_max: int = 0
+    # of them free now, before any load; 0: unknown
+    device_free: int = 0
 
 
 class Timing(Message, kw_only=True, frozen=True):

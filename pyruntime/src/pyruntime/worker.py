@@ -29,6 +29,9 @@ if typing.TYPE_CHECKING:
 PARENT_GONE_S = 2.0
 # Lines of a traceback that travel with an error.
 TRACE_LINES = 12
+# What torch's allocators say: CUDA's and MPS's, MPS's of one buffer, the CPU's in two versions; and the C library's word,
+# which safetensors hands on.
+OUT_OF_MEMORY = ("out of memory", "Invalid buffer size", "not enough memory", "can't allocate memory", "Cannot allocate memory")
 # Cancels for attempts that have not arrived yet are remembered, so many of them.
 EARLY_CANCELS_MAX = 1000
 # Least time between two load_progress events.
@@ -185,6 +188,8 @@ class Worker:
                 transformers=transformers.__version__,
                 import_s=import_s,
                 threads=torch.get_num_threads(),
+                device_max=device.device_max(),
+                device_free=device.device_free(),
             )
         )
 
@@ -238,7 +243,8 @@ class Worker:
     def _load(self, request: wire.Load, key: Key) -> None:
         from pyruntime import device, model
 
-        if self._model is None or str(self._model.folder) != request.dir:
+        wanted = (request.dir, request.profile or model.RESIDENT)
+        if self._model is None or (str(self._model.folder), self._model.profile) != wanted:
             self._model = None  # two models at once fit nowhere
             device.empty_cache()
         began, told = time.monotonic(), 0.0
@@ -251,7 +257,7 @@ class Worker:
                 self._writer.send(event, *key)
 
         if self._model is None:
-            self._model = model.load(Path(request.dir), self._device, self._inbox.flag, progress)
+            self._model = model.load(Path(request.dir), self._device, self._inbox.flag, progress, profile=wanted[1])
         seconds = time.monotonic() - began
         self._writer.send(wire.Loaded(model=request.model, seconds=seconds, bytes=device.footprint()), *key)
 
@@ -276,7 +282,7 @@ def as_error(err: Exception, *, loading: bool) -> WorkerError:
     if isinstance(err, WorkerError):
         return err
     text = str(err)
-    if isinstance(err, MemoryError) or "out of memory" in text or "Invalid buffer size" in text:
+    if isinstance(err, MemoryError) or any(sign in text for sign in OUT_OF_MEMORY):
         return WorkerError(
             "oom_load" if loading else "oom_run",
             "not enough memory to load the model" if loading else "not enough memory for this edit",
