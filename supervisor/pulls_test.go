@@ -94,7 +94,7 @@ func TestPull_WhatTheSettingsChooseIsServedByARestart(t *testing.T) {
 	small := st.NewModel(t, 1)
 	s := st.New(t, fetches(t, aHub(t), home), func(c *supervisor.Config) {
 		c.ProvideModel = func(context.Context) (string, error) {
-			if dir, err := model.Select("", home, filepath.Join(home, "huggingface_cache"), 64<<30); err != nil || dir != "" {
+			if dir, err := model.Select("", home, filepath.Join(home, "huggingface_cache"), true); err != nil || dir != "" {
 				return dir, err
 			}
 			return small, nil

@@ -229,7 +229,8 @@ test("two fingers pinch and move the picture, and one finger moves the seam", as
   const near = await place(page)
   expect(near.k / fit.k).toBeCloseTo(3, 1)
   const middle = (p: typeof near) => (box.width / 2 - p.x) / p.k
-  expect(Math.abs(middle(near) - middle(fit))).toBeLessThan(5)
+  // The fingers move one after the other, and a picture that still fits is held in the middle meanwhile.
+  expect(Math.abs(middle(near) - middle(fit)) * near.k).toBeLessThan(20)
   await touch("touchStart", [x - 50, y], [x + 50, y])
   await touch("touchMove", [x - 30, y + 20], [x + 70, y + 20])
   await touch("touchEnd")
