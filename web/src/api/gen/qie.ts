@@ -15,8 +15,28 @@ export const CatalogueEntryKind = {
   gguf: 'gguf',
 } as const;
 
+export type NeedPlan = typeof NeedPlan[keyof typeof NeedPlan];
+
+
+export const NeedPlan = {
+  resident: 'resident',
+  staged: 'staged',
+  tiled: 'tiled',
+} as const;
+
+export interface Need {
+  peak_bytes: number;
+  plan: NeedPlan;
+  /** the one that this machine would take */
+  taken: boolean;
+  /** the plan as a person reads it */
+  words: string;
+}
+
 export interface Fit {
   ok: boolean;
+  /** what an edit of one photo takes under each memory plan, the fastest first; none of a part of a model */
+  plans: Need[];
   /** in words, with the numbers */
   reason: string;
 }
@@ -221,6 +241,27 @@ export interface Mask {
   share: number;
 }
 
+export type MemoryPlan = typeof MemoryPlan[keyof typeof MemoryPlan];
+
+
+export const MemoryPlan = {
+  resident: 'resident',
+  staged: 'staged',
+  tiled: 'tiled',
+} as const;
+
+export interface Memory {
+  /** of it free before the attempt; 0: unknown */
+  free_bytes: number;
+  /** predicted: held at the most, without Python itself; 0 where the model does not tell */
+  peak_bytes: number;
+  plan: MemoryPlan;
+  /** what the device can hold; 0: unknown */
+  total_bytes: number;
+  /** the plan as a person reads it */
+  words: string;
+}
+
 export interface Notice {
   code: string;
   /** the one next action, where there is one */
@@ -290,6 +331,8 @@ export interface Job {
   images: Image[];
   /** what of image 1 may change; at /api/v1/jobs/{id}/mask */
   mask?: Mask;
+  /** the memory plan of this attempt; absent until one was chosen */
+  memory?: Memory;
   /** what a person should know about this job, oldest first */
   notices: Notice[];
   /** job whose result was edited; absent: the photo itself */
@@ -415,6 +458,8 @@ export interface Worker {
   code?: string;
   /** mps, cuda or cpu */
   device?: string;
+  /** what the device should hold at most; absent where it has no limit of its own */
+  device_bytes?: number;
   /** what qie did about it */
   done?: string;
   dtype?: string;
@@ -488,6 +533,7 @@ export interface ModelInfo {
   bytes: number;
   default_steps: number;
   default_true_cfg_scale: number;
+  fit: Fit;
   id: string;
   installed: boolean;
   licence: string;
