@@ -1,7 +1,7 @@
 import { lazy, useEffect, useRef, useState } from "react"
 import { takeDropped, takeDroppedJob, type Onto } from "./actions/commands"
 import { jobType } from "./actions/drag"
-import { help, notify, system, theme } from "./actions/registry"
+import { help, notify, system, theme } from "./actions/view"
 import { Aside } from "./features/gallery/aside"
 import { Gallery } from "./features/gallery/gallery"
 import { HelpPanel } from "./features/help/help-panel"

@@ -1,4 +1,6 @@
-import { actions, situation, type Action } from "./registry"
+import type { Action } from "./action"
+import { actions } from "./registry"
+import { situation } from "./situation"
 import { useUi, type Editor } from "../lib/ui-store"
 
 type Press = Pick<KeyboardEvent, "key" | "ctrlKey" | "metaKey" | "altKey" | "shiftKey">

@@ -4,15 +4,21 @@ import type { Job } from "../api/gen/qie"
 vi.stubGlobal("localStorage", { getItem: () => null })
 vi.stubGlobal("sessionStorage", { getItem: () => null })
 let registry: typeof import("./registry")
+let edit: typeof import("./edit")
+let result: typeof import("./result")
+let situation: typeof import("./situation")
 let keys: typeof import("./keys")
 beforeAll(async () => {
   registry = await import("./registry")
+  edit = await import("./edit")
+  result = await import("./result")
+  situation = await import("./situation")
   keys = await import("./keys")
 })
 
 const job = (state: string) => ({ id: state, state }) as Job
 const at = (change: object) =>
-  registry.situationOf({
+  situation.situationOf({
     ready: true, sources: 1, prompt: "make it sepia", sending: false, editor: null, first: true, selected: null, atPhoto: false, jobs: [],
     ...change,
   })
@@ -35,9 +41,9 @@ test.each([
 })
 
 test("run needs a photo, a sentence and a server, and is sent once", () => {
-  expect(registry.run.enabled(at({}))).toBe(true)
+  expect(edit.run.enabled(at({}))).toBe(true)
   for (const change of [{ ready: false }, { sources: 0 }, { prompt: "  " }, { sending: true }]) {
-    expect(registry.run.enabled(at(change))).toBe(false)
+    expect(edit.run.enabled(at(change))).toBe(false)
   }
 })
 
@@ -45,13 +51,13 @@ test("cancel means the job on the stage, else the one that runs", () => {
   const [queued, running, done] = [job("queued"), job("running"), job("succeeded")]
   expect(at({ selected: queued, jobs: [running, queued] }).stoppable).toBe(queued)
   expect(at({ selected: done, jobs: [running, done] }).stoppable).toBe(running)
-  expect(registry.cancel.enabled(at({ selected: done, jobs: [done] }))).toBe(false)
-  expect(registry.cancel.enabled(at({ jobs: [job("canceling")] }))).toBe(false)
+  expect(edit.cancel.enabled(at({ selected: done, jobs: [done] }))).toBe(false)
+  expect(edit.cancel.enabled(at({ jobs: [job("canceling")] }))).toBe(false)
 })
 
 test("a result can be downloaded and edited, a failure tried again", () => {
-  expect(registry.download.enabled(at({ selected: job("succeeded") }))).toBe(true)
-  expect(registry.editResult.enabled(at({ selected: job("running") }))).toBe(false)
-  expect(registry.retry.enabled(at({ selected: job("failed") }))).toBe(true)
-  expect(registry.retry.enabled(at({ selected: job("succeeded") }))).toBe(false)
+  expect(result.download.enabled(at({ selected: job("succeeded") }))).toBe(true)
+  expect(result.editResult.enabled(at({ selected: job("running") }))).toBe(false)
+  expect(result.retry.enabled(at({ selected: job("failed") }))).toBe(true)
+  expect(result.retry.enabled(at({ selected: job("succeeded") }))).toBe(false)
 })

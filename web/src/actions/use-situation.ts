@@ -1,6 +1,6 @@
 import { useUi } from "../lib/ui-store"
 import { useBoard, useJob } from "../live/board"
-import { given, situationOf, type Situation } from "./registry"
+import { given, situationOf, type Situation } from "./situation"
 
 export function useSituation(): Situation {
   const jobs = useBoard((board) => board.jobs)

@@ -1,6 +1,6 @@
 import { useRef, useState, type KeyboardEvent } from "react"
 import { ariaKeys, shown } from "../actions/keys"
-import type { Action } from "../actions/registry"
+import type { Action } from "../actions/action"
 import { useSituation } from "../actions/use-situation"
 import { t } from "../lib/i18n"
 import { IconButton } from "./button"

@@ -1,6 +1,6 @@
 import type { ComponentProps } from "react"
 import { ariaKeys, shown } from "../actions/keys"
-import type { Action } from "../actions/registry"
+import type { Action } from "../actions/action"
 import { useSituation } from "../actions/use-situation"
 import { t } from "../lib/i18n"
 import { Icon, type IconName } from "./icons"

@@ -1,5 +1,5 @@
 import { useEffect, useRef, type ReactNode } from "react"
-import { compare, zoomActual, zoomFit, zoomIn, zoomOut } from "../actions/registry"
+import { compare, zoomActual, zoomFit, zoomIn, zoomOut } from "../actions/view"
 import { t } from "../lib/i18n"
 import { compareModes, useUi } from "../lib/ui-store"
 import { scaleOf } from "../lib/view"

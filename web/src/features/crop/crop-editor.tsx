@@ -1,5 +1,5 @@
 import { useEffect, useState } from "react"
-import { cropCancel, cropDone, cropLeft, cropMirror, cropRight } from "../../actions/registry"
+import { cropCancel, cropDone, cropLeft, cropMirror, cropRight } from "../../actions/crop"
 import { editing } from "../../lib/editing"
 import { sentenceOf } from "../../lib/errors"
 import { t } from "../../lib/i18n"

@@ -1,5 +1,5 @@
 import { useEffect, useState } from "react"
-import { brushBigger, brushSmaller, maskBrush, maskCancel, maskDone, maskEraser, maskInvert, maskLasso, maskRectangle, maskRedo, maskUndo } from "../../actions/registry"
+import { brushBigger, brushSmaller, maskBrush, maskCancel, maskDone, maskEraser, maskInvert, maskLasso, maskRectangle, maskRedo, maskUndo } from "../../actions/mask"
 import { editing } from "../../lib/editing"
 import { sentenceOf } from "../../lib/errors"
 import { t } from "../../lib/i18n"

@@ -1,5 +1,5 @@
 import type { ReactNode } from "react"
-import { cancel, run, settings as settingsAction } from "../../actions/registry"
+import { cancel, run, settings as settingsAction } from "../../actions/edit"
 import { shown } from "../../actions/keys"
 import { t } from "../../lib/i18n"
 import { useUi } from "../../lib/ui-store"

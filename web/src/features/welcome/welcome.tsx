@@ -1,6 +1,6 @@
 import { useState, type CSSProperties } from "react"
 import { trySample } from "../../actions/commands"
-import { pick } from "../../actions/registry"
+import { pick } from "../../actions/edit"
 import { t } from "../../lib/i18n"
 import { samples, type Sample } from "../../lib/samples"
 import { ActionButton, Button } from "../../ui/button"
