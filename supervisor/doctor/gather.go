@@ -146,7 +146,8 @@ func modelFacts(o Options, f *preflight.Facts) {
 	for _, e := range catalog.Models() {
 		f.Full = f.Full || model.Cached(c.HubCache, e.Repository) != ""
 	}
-	dir, err := model.Select(c.Model, c.Home, c.HubCache, preflight.Full(f.Host, f.Kind()).Fits)
+	fits := preflight.Full(f.Host, preflight.KindOf(f.Device, f.Host)).Fits // not f.Kind(): others write into f meanwhile
+	dir, err := model.Select(c.Model, c.Home, c.HubCache, fits)
 	if err != nil {
 		f.ModelErr = err
 		return

@@ -78,13 +78,16 @@ func system(f Facts) Finding {
 }
 
 // Kind is what the worker will choose: mps, cuda or cpu.
-func (f Facts) Kind() string {
+func (f Facts) Kind() string { return KindOf(f.Device, f.Host) }
+
+// KindOf is Kind while the other facts are still gathered. asked is QIE_DEVICE.
+func KindOf(asked string, h host.Facts) string {
 	switch {
-	case f.Device == "mps" || f.Device == "cuda" || f.Device == "cpu":
-		return f.Device
-	case f.Host.AppleSilicon() || f.Host.Translated:
+	case asked == "mps" || asked == "cuda" || asked == "cpu":
+		return asked
+	case h.AppleSilicon() || h.Translated:
 		return "mps"
-	case f.Host.GPU != "":
+	case h.GPU != "":
 		return "cuda"
 	}
 	return "cpu"
