@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"qie/supervisor/download"
 	"qie/supervisor/download/downloadtest"
 )
 
@@ -77,7 +78,7 @@ func (s *soaker) pulls(ctx context.Context, kills int) error {
 		var have int64
 		for _, j := range journals {
 			if info, err := os.Stat(j); err == nil {
-				have += info.Size() / 16 << 20 // a record of 16 bytes for each block of 1 MiB
+				have += download.Journaled(info.Size())
 			}
 		}
 		worst = max(worst, hub.Sent()-last-(have-s.pulledHave))

@@ -18,7 +18,7 @@ var (
 	setting = regexp.MustCompile(`^[A-Z_]+=`)
 )
 
-// Every command that a finding, README or the map for machines names exists, and its flags are known.
+// Every command that a finding or README names exists, and its flags are known.
 func TestCommands_ThatAreNamedExist(t *testing.T) {
 	lines := map[string]string{}
 	goldens, err := filepath.Glob("../../supervisor/preflight/testdata/*.txt")
@@ -30,16 +30,14 @@ func TestCommands_ThatAreNamedExist(t *testing.T) {
 			lines[m[1]] = path
 		}
 	}
-	{
-		const path = "../../README.md"
-		for _, span := range spans.FindAllStringSubmatch(readFile(t, path), -1) {
-			lines[strings.Join(strings.Fields(span[1]), " ")] = path
-		}
-		for _, block := range fences.FindAllStringSubmatch(readFile(t, path), -1) {
-			for line := range strings.Lines(block[1]) {
-				if line = strings.TrimSpace(line); line != "" {
-					lines[line] = path
-				}
+	const readme = "../../README.md"
+	for _, span := range spans.FindAllStringSubmatch(readFile(t, readme), -1) {
+		lines[strings.Join(strings.Fields(span[1]), " ")] = readme
+	}
+	for _, block := range fences.FindAllStringSubmatch(readFile(t, readme), -1) {
+		for line := range strings.Lines(block[1]) {
+			if line = strings.TrimSpace(line); line != "" {
+				lines[line] = readme
 			}
 		}
 	}

@@ -209,8 +209,11 @@ func (d *Downloader) begun(repository string, f catalog.File) int64 {
 	if err != nil {
 		return 0
 	}
-	return min(f.Size, info.Size()/recordSize*blockSize)
+	return min(f.Size, Journaled(info.Size()))
 }
+
+// Journaled is how many bytes of its file a journal of this size vouches for.
+func Journaled(size int64) int64 { return size / recordSize * blockSize }
 
 // Have is how many bytes of a manifest are in the cache: whole files, and what the journals of others say. It reads no
 // weights, so it may be a little more than what turns out to be whole.
