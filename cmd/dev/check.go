@@ -22,6 +22,7 @@ type part struct {
 	run  []string
 	env  []string
 	dir  string
+	json bool // it says its verdicts as go test -json does
 }
 
 func parts() []part {
@@ -40,7 +41,7 @@ func parts() []part {
 		{name: "vitest", run: []string{"npm", "test"}, dir: "web"},
 		{name: "generated files", run: []string{"go", "run", "./cmd/dev", "gen", "--check"}},
 		// The race detector makes everything slower by factors; two packages at a time keep the timing tests honest.
-		{name: "go test -race", run: []string{"go", "test", "-race", "-p", "2", "./..."}, env: []string{"CGO_ENABLED=1"}},
+		{name: "go test -race", run: []string{"go", "test", "-json", "-race", "-p", "2", "./..."}, env: []string{"CGO_ENABLED=1"}, json: true},
 		{name: "pytest", run: []string{python, "-m", "pytest", "-q", "pyruntime/tests", "-c", "pyruntime/pyproject.toml", "--rootdir", "pyruntime"}},
 		{name: "page in a browser", run: []string{"npm", "run", "e2e"}, dir: "web"},
 		{name: "fresh clone", run: []string{"go", "run", "./cmd/dev", "fresh"}},
@@ -101,11 +102,21 @@ func (p part) check(ctx context.Context) error {
 	cmd := p.command(ctx)
 	cmd.Stdout, cmd.Stderr = &output, &output
 	err := cmd.Run()
+	var skipped []string
+	if p.json {
+		var text []string
+		text, skipped = verdicts(output.Bytes())
+		output.Reset()
+		output.WriteString(strings.Join(text, "\n"))
+	}
 	word := "ok"
 	if err != nil {
 		word = "FAILED: " + err.Error()
 	}
 	fmt.Printf("%-18s %6.1f s  %s\n", p.name, time.Since(start).Seconds(), word)
+	for _, s := range skipped { // nothing is left out unseen
+		fmt.Println("  skipped:", s)
+	}
 	if err != nil {
 		_ = os.WriteFile(filepath.Join(".qie", "check.log"), output.Bytes(), 0o600) // the end is shown anyway
 		lines := strings.Split(strings.TrimSpace(output.String()), "\n")
