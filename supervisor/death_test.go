@@ -1,6 +1,7 @@
 package supervisor_test
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -155,6 +156,25 @@ func TestFault25_EveryPlanRunsOut(t *testing.T) {
 	}
 	if j := st.WaitEnd(t, s, next.ID); j.State != job.Succeeded {
 		t.Errorf("the next is %s: %+v", j.State, j.Error)
+	}
+}
+
+// What is refused before it begins ends there, also when nobody can say what the lower plans take: no attempt of it reaches
+// the worker, and the next edit of its size is refused as well.
+func TestMemory_ARefusalIsNoLackOfMemory(t *testing.T) {
+	dir := st.NewModel(t, 1)
+	if err := os.Truncate(filepath.Join(dir, "weights.safetensors"), 60_000_000_000); err != nil { // sparse
+		t.Fatal(err)
+	}
+	s := st.Fault(t, st.Model(dir), func(c *supervisor.Config) {
+		c.Worker.Probe = host.Probe{Memory: func() host.Memory { return host.Memory{Total: 24_000_000_000} }}
+	})
+	for range 2 {
+		j := st.WaitEnd(t, s, st.Submit(t, s, "make it sepia").ID)
+		if j.State != job.Failed || j.Error.Code != job.CodeOOMLoad || j.Attempt != 1 || j.Error.Done != "it was not loaded" ||
+			strings.Contains(j.Error.Message, "no plan that needs less") {
+			t.Errorf("ended as %s after attempt %d: %+v", j.State, j.Attempt, j.Error)
+		}
 	}
 }
 

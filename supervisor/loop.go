@@ -190,15 +190,19 @@ func (s *Supervisor) current(id job.ID, attempt int) *entry {
 
 func (e *entry) record() sched.Record { return sched.Record{Deaths: e.Deaths, Errors: e.Errors} }
 
-// lower is the memory profile that a lack of memory goes to; empty without one.
+// lower is the memory profile that a lack of memory goes to; empty without one, and after a refusal: nothing ran out, and
+// a plan of which nobody can say what it takes would go past the gate.
 func (e *entry) lower() string {
+	if e.choice.Refused {
+		return ""
+	}
 	lower, _ := plan.Lower(e.profile)
 	return lower
 }
 
 // numbered adds to a lack of memory at the end of the ladder what was needed and what there was.
 func (e *entry) numbered(why *job.Error) *job.Error {
-	if !sched.Memory(why) || e.lower() != "" || e.choice.Profile == "" {
+	if !sched.Memory(why) || e.lower() != "" || e.choice.Profile == "" || e.choice.Refused { // a refusal says them itself
 		return why
 	}
 	told := *why
