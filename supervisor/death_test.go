@@ -105,7 +105,7 @@ func lastPlan(t *testing.T, j job.Job, want string) {
 	if j.Memory == nil || j.Memory.Plan != want || j.Memory.Words == "" {
 		t.Errorf("the memory plan is %+v, want %s", j.Memory, want)
 	}
-	if n := told(j, "less_memory"); want != plan.ProfileResident && !strings.Contains(n, "goes on with less memory, slower") {
+	if n := told(j, "less_memory"); j.Attempt > 1 && !strings.Contains(n, "goes on with less memory, slower") {
 		t.Errorf("it is told %q", n)
 	}
 }
@@ -139,6 +139,21 @@ func TestFault25_MemoryRunsOutInTheLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	lastPlan(t, st.WaitEnd(t, s, st.Submit(t, s, "three").ID), plan.ProfileResident)
+}
+
+// One death is remembered also when the attempt was handed out before any worker had said which device it has.
+func TestFault25_IsRememberedOfAnAttemptBeforeTheFirstReady(t *testing.T) {
+	gate := filepath.Join(t.TempDir(), "gate")
+	s := st.Fault(t, st.Script("at ready in gen 1: wait "+gate+"; at load in gen 1: fatal oom_load 71"))
+	first, next := st.Submit(t, s, "one"), st.Submit(t, s, "two")
+	st.WaitJob(t, s, first.ID, "start", func(j job.Job) bool { return j.State == job.Dispatched })
+	if d := s.State().Worker.Device; d != "" {
+		t.Fatalf("it was handed out to a worker on %s", d)
+	}
+	write(t, gate, "")
+	for _, id := range []job.ID{first.ID, next.ID} {
+		lastPlan(t, st.WaitEnd(t, s, id), plan.ProfileStaged)
+	}
 }
 
 // At the end of the ladder the job ends by a typed error with what was needed and what there was; each plan had one try.

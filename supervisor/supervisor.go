@@ -69,7 +69,7 @@ type Supervisor struct {
 	// owned by loop
 	rows  map[job.ID]*entry
 	paces map[string]plan.Pace
-	// lowered holds the memory profile below the last that ran out of memory, by what the plans cost.
+	// lowered holds the memory profile below the last that ran out of memory, by plan.Key.
 	lowered map[string]string
 	free    time.Time // since when the worker could take a job
 	queue   queue
