@@ -191,14 +191,13 @@ func (s *Supervisor) current(id job.ID, attempt int) *entry {
 
 func (e *entry) record() sched.Record { return sched.Record{Deaths: e.Deaths, Errors: e.Errors} }
 
-// lower is the memory profile that a lack of memory goes to; empty without one, and after a refusal: nothing ran out, and
-// a plan of which nobody can say what it takes would go past the gate.
+// lower is the memory profile that a lack of memory goes to; empty without one.
 func (e *entry) lower() string {
-	if e.choice.Refused {
-		return ""
+	if e.choice.Profile == "" { // it ended before its plan was chosen
+		lower, _ := plan.Lower(e.profile)
+		return lower
 	}
-	lower, _ := plan.Lower(e.profile)
-	return lower
+	return e.choice.Lower(e.phase)
 }
 
 // numbered adds to a lack of memory at the end of the ladder what was needed and what there was.
