@@ -165,6 +165,7 @@ func (p Plan) words() int64 {
 type Room struct {
 	Total, Free int64
 	Pressed     bool // the system calls its memory pressure critical
+	GPU         bool // it is the memory of a GPU of its own, not the computer's
 }
 
 // The shares of all memory. Above the first other programs suffer, above the second the machine goes down.
@@ -261,8 +262,11 @@ func Choose(all []Memory, from string, room Room, forced bool) (Choice, error) {
 		return c, nil
 	}
 	c.Refused = true
-	return c, job.Errorf(job.CodeOOMLoad, "the model needs about %s%s and this computer has %s, which would take the computer down",
-		host.Gigabytes(c.Peak()), words(c.Profile), host.Gigabytes(room.Total))
+	have := "this computer has %s, which would take the computer down"
+	if room.GPU {
+		have = "the GPU has %s of memory"
+	}
+	return c, job.Errorf(job.CodeOOMLoad, "the model needs about %s%s and "+have, host.Gigabytes(c.Peak()), words(c.Profile), host.Gigabytes(room.Total))
 }
 
 func words(profile string) string {

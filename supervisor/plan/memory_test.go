@@ -196,12 +196,21 @@ func TestChoice_Lower(t *testing.T) {
 	}
 }
 
-// A refusal says what is needed by the plan that needs the least, and what there is.
+// A refusal says what is needed by the plan that needs the least, and what there is of whose memory.
 func TestChoose_RefusesWithNumbers(t *testing.T) {
-	_, err := Choose(full(t), "", Room{Total: 24_000_000_000}, false)
-	e := job.AsError(err)
-	if e.Code != job.CodeOOMLoad || !strings.Contains(e.Message, "41.8 GB") || !strings.Contains(e.Message, "24.0 GB") {
-		t.Errorf("got %s: %s", e.Code, e.Message)
+	for _, tt := range []struct {
+		room Room
+		want string
+	}{
+		{Room{Total: 24_000_000_000}, "this computer has 24.0 GB"},
+		{Room{Total: 24_000_000_000, GPU: true}, "the GPU has 24.0 GB of memory"},
+	} {
+		_, err := Choose(full(t), "", tt.room, false)
+		e := job.AsError(err)
+		if e.Code != job.CodeOOMLoad || !strings.Contains(e.Message, "41.8 GB") || !strings.Contains(e.Message, tt.want) ||
+			tt.room.GPU == strings.Contains(e.Message, "computer") {
+			t.Errorf("got %s: %s", e.Code, e.Message)
+		}
 	}
 }
 

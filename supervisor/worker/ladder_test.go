@@ -177,7 +177,7 @@ func TestRoom(t *testing.T) {
 		t.Errorf("a Mac has %+v", got)
 	}
 	w.parts.device, w.parts.deviceMax, w.parts.deviceFree = "cuda", 80*gb, 79*gb
-	if got := w.room(); got != (plan.Room{Total: 80 * gb, Free: 79 * gb}) {
+	if got := w.room(); got != (plan.Room{Total: 80 * gb, Free: 79 * gb, GPU: true}) {
 		t.Errorf("a GPU has %+v", got)
 	}
 	w.machine.state = Warm
