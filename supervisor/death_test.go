@@ -1,6 +1,7 @@
 package supervisor_test
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -104,7 +105,7 @@ func lastPlan(t *testing.T, j job.Job, want string) {
 	if j.Memory == nil || j.Memory.Plan != want || j.Memory.Words == "" {
 		t.Errorf("the memory plan is %+v, want %s", j.Memory, want)
 	}
-	if n := told(j, "less_memory"); want != plan.ProfileResident && !strings.Contains(n, "goes on with less memory, slower") {
+	if n := told(j, "less_memory"); j.Attempt > 1 && !strings.Contains(n, "goes on with less memory, slower") {
 		t.Errorf("it is told %q", n)
 	}
 }
@@ -140,6 +141,21 @@ func TestFault25_MemoryRunsOutInTheLoad(t *testing.T) {
 	lastPlan(t, st.WaitEnd(t, s, st.Submit(t, s, "three").ID), plan.ProfileResident)
 }
 
+// One death is remembered also when the attempt was handed out before any worker had said which device it has.
+func TestFault25_IsRememberedOfAnAttemptBeforeTheFirstReady(t *testing.T) {
+	gate := filepath.Join(t.TempDir(), "gate")
+	s := st.Fault(t, st.Script("at ready in gen 1: wait "+gate+"; at load in gen 1: fatal oom_load 71"))
+	first, next := st.Submit(t, s, "one"), st.Submit(t, s, "two")
+	st.WaitJob(t, s, first.ID, "start", func(j job.Job) bool { return j.State == job.Dispatched })
+	if d := s.State().Worker.Device; d != "" {
+		t.Fatalf("it was handed out to a worker on %s", d)
+	}
+	write(t, gate, "")
+	for _, id := range []job.ID{first.ID, next.ID} {
+		lastPlan(t, st.WaitEnd(t, s, id), plan.ProfileStaged)
+	}
+}
+
 // At the end of the ladder the job ends by a typed error with what was needed and what there was; each plan had one try.
 func TestFault25_EveryPlanRunsOut(t *testing.T) {
 	s := st.Fault(t, rules(2), st.Script("at load in gen 1: fatal oom_load 71; at load in gen 2: error oom_load fatal; at load in gen 3: fatal oom_load 71"))
@@ -155,6 +171,25 @@ func TestFault25_EveryPlanRunsOut(t *testing.T) {
 	}
 	if j := st.WaitEnd(t, s, next.ID); j.State != job.Succeeded {
 		t.Errorf("the next is %s: %+v", j.State, j.Error)
+	}
+}
+
+// What is refused before it begins ends there, also when nobody can say what the lower plans take: no attempt of it reaches
+// the worker, and the next edit of its size is refused as well.
+func TestMemory_ARefusalIsNoLackOfMemory(t *testing.T) {
+	dir := st.NewModel(t, 1)
+	if err := os.Truncate(filepath.Join(dir, "weights.safetensors"), 60_000_000_000); err != nil { // sparse
+		t.Fatal(err)
+	}
+	s := st.Fault(t, st.Model(dir), func(c *supervisor.Config) {
+		c.Worker.Probe = host.Probe{Memory: func() host.Memory { return host.Memory{Total: 24_000_000_000} }}
+	})
+	for range 2 {
+		j := st.WaitEnd(t, s, st.Submit(t, s, "make it sepia").ID)
+		if j.State != job.Failed || j.Error.Code != job.CodeOOMLoad || j.Attempt != 1 || j.Error.Done != "it was not loaded" ||
+			strings.Contains(j.Error.Message, "no plan that needs less") {
+			t.Errorf("ended as %s after attempt %d: %+v", j.State, j.Attempt, j.Error)
+		}
 	}
 }
 

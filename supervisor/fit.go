@@ -6,22 +6,25 @@ import (
 	"qie/supervisor/catalog"
 	"qie/supervisor/model"
 	"qie/supervisor/plan"
+	"qie/supervisor/preflight"
 )
 
-// room is what the worker's device can hold, and the bytes of a number on it; before the worker has said which device it
-// is, this machine's memory.
+// room is what the worker's device can hold, and the bytes of a number on it; before a worker has said which device it is,
+// what doctor says of this machine.
 func (s *Supervisor) room() (room plan.Room, itemBytes int64) {
 	s.mu.Lock()
 	w := s.view.worker
 	s.mu.Unlock()
-	room.Total = s.gauged.Load().MemoryTotal
+	h := s.machine()
+	have, dtype := preflight.Has(h, cmp.Or(w.Device, preflight.KindOf(s.cfg.Device, h)))
+	room.Total = have
 	switch {
 	case w.DeviceBytes > 0 && w.Device == "cuda":
 		room.Total = w.DeviceBytes
 	case w.DeviceBytes > 0:
-		room.Total = min(room.Total, w.DeviceBytes)
+		room.Total = min(h.MemoryTotal, w.DeviceBytes)
 	}
-	return room, plan.ItemBytes(w.DType)
+	return room, plan.ItemBytes(cmp.Or(w.DType, dtype))
 }
 
 // FitOf judges a model for this machine.

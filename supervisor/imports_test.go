@@ -47,7 +47,7 @@ var mayImport = map[string]string{
 	// 3
 	"supervisor": "supervisor/job supervisor/event supervisor/store supervisor/sched supervisor/plan supervisor/model " +
 		"supervisor/picture supervisor/folder supervisor/original supervisor/host supervisor/watch supervisor/worker supervisor/failpoint " +
-		"supervisor/catalog supervisor/download",
+		"supervisor/catalog supervisor/download supervisor/preflight",
 	// 4
 	"supervisor/supervisortest": "supervisor supervisor/job supervisor/event supervisor/store supervisor/model " +
 		"supervisor/host supervisor/worker supervisor/worker/fakeworker",

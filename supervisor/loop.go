@@ -28,7 +28,8 @@ type entry struct {
 	attempt  *store.Attempt
 	estimate plan.Estimate
 	key      string // of the pace
-	base     string // of the plan, whatever its memory profile
+	base     string // of the pace, whatever the memory profile
+	size     string // of the plan, whatever the device: one is known only once a worker was ready
 	model    string // id of the model of the attempt
 	phase    job.Phase
 	phaseAt  time.Time
@@ -192,13 +193,16 @@ func (e *entry) record() sched.Record { return sched.Record{Deaths: e.Deaths, Er
 
 // lower is the memory profile that a lack of memory goes to; empty without one.
 func (e *entry) lower() string {
-	lower, _ := plan.Lower(e.profile)
-	return lower
+	if e.choice.Profile == "" { // it ended before its plan was chosen
+		lower, _ := plan.Lower(e.profile)
+		return lower
+	}
+	return e.choice.Lower(e.phase)
 }
 
 // numbered adds to a lack of memory at the end of the ladder what was needed and what there was.
 func (e *entry) numbered(why *job.Error) *job.Error {
-	if !sched.Memory(why) || e.lower() != "" || e.choice.Profile == "" {
+	if !sched.Memory(why) || e.lower() != "" || e.choice.Profile == "" || e.choice.Refused { // a refusal says them itself
 		return why
 	}
 	told := *why
@@ -264,9 +268,10 @@ func (s *Supervisor) start(w *worker.Worker, row *entry, attempt int) {
 	status := w.Status()
 	now := s.cfg.Now()
 	row.model = spec.ID
-	row.base = status.Device + " " + p.Key()
+	row.size = p.Key()
+	row.base = status.Device + " " + row.size
 	row.key = row.base
-	p.Profile = cmp.Or(row.profile, s.lowered[row.base])
+	p.Profile = cmp.Or(row.profile, s.lowered[row.size])
 	row.profile, row.choice = p.Profile, plan.Choice{}
 	p.Pace = s.paces[row.key]
 	row.estimate = plan.NewEstimate(p.Pace, p.Steps, status.Model != spec.ID || !loaded(status.State))
@@ -451,7 +456,7 @@ func (s *Supervisor) settle(row *entry, v sched.Verdict, why *job.Error) {
 	switch {
 	case v.Requeue && v.Profile != "":
 		row.profile = v.Profile
-		s.lowered[row.base] = v.Profile // the next of its kind would run out as well
+		s.lowered[row.size] = v.Profile // the next of its kind would run out as well
 		row.Job.Notices = replaced(row.Job.Notices, noticeLessMemory(why, v.Profile))
 		s.requeue(row, why)
 	case v.Requeue:

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"qie/supervisor/event"
+	"qie/supervisor/host"
 	"qie/supervisor/job"
 	"qie/supervisor/model"
 	"qie/supervisor/plan"
@@ -55,6 +56,7 @@ type Supervisor struct {
 	requests chan request
 	inbox    inbox
 	worker   atomic.Pointer[worker.Worker]
+	machine  func() host.Facts // read once, when it is first asked for
 	gauged   atomic.Pointer[event.Gauges]
 	diskAll  atomic.Int64
 	pending  atomic.Int64 // jobs that wait or run, with the submits under way
@@ -69,7 +71,7 @@ type Supervisor struct {
 	// owned by loop
 	rows  map[job.ID]*entry
 	paces map[string]plan.Pace
-	// lowered holds the memory profile below the last that ran out of memory, by what the plans cost.
+	// lowered holds the memory profile below the last that ran out of memory, by plan.Key.
 	lowered map[string]string
 	free    time.Time // since when the worker could take a job
 	queue   queue
@@ -119,6 +121,7 @@ func Open(ctx context.Context, cfg Config) (*Supervisor, error) {
 	}
 	// The parts outlive ctx: Close ends them in order.
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	s.machine = sync.OnceValue(func() host.Facts { return host.Read(s.ctx, cfg.Home) })
 	s.SetUpkeep(cfg.Upkeep)
 	s.parts.Add(5)
 	go s.importEarlier(cfg.ImportFrom)

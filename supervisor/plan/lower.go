@@ -1,7 +1,7 @@
 package plan
 
 // How memory is used, from the most to the least; the worker does them (pyruntime/model.py). A retry after a lack of
-// memory takes the next one.
+// memory takes the next one that takes less.
 const (
 	// ProfileResident keeps all weights in memory.
 	ProfileResident = "resident"

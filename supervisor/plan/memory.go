@@ -165,6 +165,7 @@ func (p Plan) words() int64 {
 type Room struct {
 	Total, Free int64
 	Pressed     bool // the system calls its memory pressure critical
+	GPU         bool // it is the memory of a GPU of its own, not the computer's
 }
 
 // The shares of all memory. Above the first other programs suffer, above the second the machine goes down.
@@ -179,8 +180,33 @@ const (
 type Choice struct {
 	Memory
 	Room    Room
-	Refused bool // nothing fits; this is what needs the least
-	Tight   bool // it takes nearly all there is, or more than is free now
+	Refused bool     // nothing fits; this is what needs the least
+	Tight   bool     // it takes nearly all there is, or more than is free now
+	Below   []Memory // the plans further down
+	Known   bool     // what the plans take is predicted one by one, from the shapes
+}
+
+// Lower is the first plan below the chosen one that takes less: at its peak, or in the phase that ran out. Where nobody can
+// say, it is the next. Empty is none, and after a refusal: nothing ran out, and what nobody can judge would pass the gate.
+func (c Choice) Lower(phase job.Phase) string {
+	switch {
+	case c.Refused:
+		return ""
+	case !c.Known:
+		lower, _ := Lower(c.Profile)
+		return lower
+	}
+	for _, m := range c.Below {
+		if m.Peak() < c.Peak() || m.in(phase) < c.in(phase) {
+			return m.Profile
+		}
+	}
+	return ""
+}
+
+// in is the most that is held in a phase; saving is not predicted.
+func (m Memory) in(phase job.Phase) int64 {
+	return map[job.Phase]int64{job.Loading: m.Load, job.Encode: m.Encode, job.Denoise: m.Denoise, job.Decode: m.Decode}[phase]
 }
 
 // Numbers says what the plan takes and what there is, in words.
@@ -203,30 +229,44 @@ func (r Room) String() string {
 }
 
 // Choose takes the first profile from `from` on that fits the machine and what is free of it. When nothing fits what is
-// free, it takes what needs the least and says that it is tight: memory that other programs hold can be given back. What
-// the machine cannot hold at all is refused with numbers, beside the plan that needs the least, unless forced.
+// free, it takes what needs the least, the first of those that need the same, and says that it is tight: memory that other
+// programs hold can be given back. What the machine cannot hold at all is refused with numbers, beside the plan that needs
+// the least, unless forced.
 func Choose(all []Memory, from string, room Room, forced bool) (Choice, error) {
 	at := max(slices.IndexFunc(all, func(m Memory) bool { return m.Profile == from }), 0)
 	if from != "" && at == 0 && all[0].Profile != from {
-		return Choice{Memory: Memory{Profile: from}, Room: room}, nil // nobody can say what it takes; it is less than what failed
+		return Choice{Memory: Memory{Profile: from}, Room: room}, nil // nobody can say what it takes; it is less than what ran out
 	}
-	all = all[at:]
-	least := all[len(all)-1]
-	for _, m := range all {
-		peak := m.Peak()
+	chosen := func(i int) Choice {
+		return Choice{Memory: all[i], Room: room, Below: all[i+1:], Known: len(all) > 1}
+	}
+	least := at
+	for i := at; i < len(all); i++ {
+		peak := all[i].Peak()
+		if peak < all[least].Peak() {
+			least = i
+		}
 		if peak < Noise || room.Total == 0 {
-			return Choice{Memory: m, Room: room}, nil
+			return chosen(i), nil
 		}
 		share := float64(peak) / float64(room.Total)
 		if share < fitsShare && (room.Free == 0 || peak <= room.Free) {
-			return Choice{Memory: m, Room: room, Tight: share >= tightShare || room.Pressed}, nil
+			c := chosen(i)
+			c.Tight = share >= tightShare || room.Pressed
+			return c, nil
 		}
 	}
-	if float64(least.Peak()) < fitsShare*float64(room.Total) || forced {
-		return Choice{Memory: least, Room: room, Tight: true}, nil
+	c := chosen(least)
+	if float64(c.Peak()) < fitsShare*float64(room.Total) || forced {
+		c.Tight = true
+		return c, nil
 	}
-	return Choice{Memory: least, Room: room, Refused: true}, job.Errorf(job.CodeOOMLoad, "the model needs about %s%s and this computer has %s, which would take the computer down",
-		host.Gigabytes(least.Peak()), words(least.Profile), host.Gigabytes(room.Total))
+	c.Refused = true
+	have := "this computer has %s, which would take the computer down"
+	if room.GPU {
+		have = "the GPU has %s of memory"
+	}
+	return c, job.Errorf(job.CodeOOMLoad, "the model needs about %s%s and "+have, host.Gigabytes(c.Peak()), words(c.Profile), host.Gigabytes(room.Total))
 }
 
 func words(profile string) string {

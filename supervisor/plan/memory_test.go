@@ -120,6 +120,7 @@ func TestChoose(t *testing.T) {
 	all := full(t)
 	small := []Memory{{Profile: ProfileResident, Load: gb / 2}, {Profile: ProfileStaged, Load: gb / 4}}
 	unknown := []Memory{{Profile: ProfileResident, Load: 50 * gb}}
+	large := []Memory{{Profile: ProfileResident, Load: 60 * gb}, {Profile: ProfileStaged, Decode: 50 * gb}, {Profile: ProfileTiled, Decode: 40 * gb}}
 	tests := []struct {
 		name   string
 		all    []Memory
@@ -133,9 +134,10 @@ func TestChoose(t *testing.T) {
 		{name: "others hold what all parts would need", all: all, room: Room{Total: 85 * gb, Free: 50 * gb}, want: "staged"},
 		{name: "nearly all of the machine", all: all, room: Room{Total: 66 * gb}, want: "resident tight"},
 		{name: "the system is pressed", all: all, room: Room{Total: 85 * gb, Pressed: true}, want: "resident tight"},
-		{name: "what is free is too little for any: the least, and it is tight", all: all, room: Room{Total: 85 * gb, Free: 9 * gb}, want: "tiled tight"},
-		{name: "the machine is too small", all: all, room: Room{Total: 24 * gb}, want: "tiled refused"},
-		{name: "too small, but a person insists", all: all, room: Room{Total: 24 * gb}, forced: true, want: "tiled tight"},
+		{name: "what is free is too little for any: the least, and it is tight", all: all, room: Room{Total: 85 * gb, Free: 9 * gb}, want: "staged tight"},
+		{name: "the machine is too small", all: all, room: Room{Total: 24 * gb}, want: "staged refused"},
+		{name: "too small, but a person insists", all: all, room: Room{Total: 24 * gb}, forced: true, want: "staged tight"},
+		{name: "tiles are taken where they save", all: large, room: Room{Total: 85 * gb, Free: 9 * gb}, want: "tiled tight"},
 		{name: "never above where the ladder stands", all: all, from: ProfileStaged, room: Room{Total: 512 * gb}, want: "staged"},
 		{name: "the end of the ladder", all: all, from: ProfileTiled, room: Room{Total: 512 * gb}, want: "tiled"},
 		{name: "an unknown machine", all: all, want: "resident"},
@@ -160,12 +162,55 @@ func TestChoose(t *testing.T) {
 	}
 }
 
-// A refusal says what is needed by the plan that needs the least, and what there is.
+// A lack of memory goes down only to what takes less than what ran out.
+func TestChoice_Lower(t *testing.T) {
+	const gb = 1_000_000_000
+	all := full(t)
+	large := []Memory{{Profile: ProfileResident, Load: 60 * gb}, {Profile: ProfileStaged, Decode: 50 * gb}, {Profile: ProfileTiled, Decode: 40 * gb}}
+	unknown := []Memory{{Profile: ProfileResident, Load: 50 * gb}}
+	tests := []struct {
+		name  string
+		all   []Memory
+		from  string
+		phase job.Phase
+		total int64
+		want  string
+	}{
+		{name: "from all parts", all: all, phase: job.Denoise, want: ProfileStaged},
+		{name: "tiles save nothing in a step", all: all, from: ProfileStaged, phase: job.Denoise},
+		{name: "nor at the peak, whatever ran out", all: all, from: ProfileStaged, phase: job.Save},
+		{name: "in the decode they do", all: all, from: ProfileStaged, phase: job.Decode, want: ProfileTiled},
+		{name: "they lower the peak", all: large, from: ProfileStaged, phase: job.Loading, want: ProfileTiled},
+		{name: "the end", all: all, from: ProfileTiled, phase: job.Decode},
+		{name: "shapes that nobody knows", all: unknown, phase: job.Denoise, want: ProfileStaged},
+		{name: "the next plan of them", all: unknown, from: ProfileStaged, phase: job.Denoise, want: ProfileTiled},
+		{name: "a refusal", all: unknown, phase: job.Loading, total: gb},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c, _ := Choose(tt.all, tt.from, Room{Total: tt.total}, false)
+			if got := c.Lower(tt.phase); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// A refusal says what is needed by the plan that needs the least, and what there is of whose memory.
 func TestChoose_RefusesWithNumbers(t *testing.T) {
-	_, err := Choose(full(t), "", Room{Total: 24_000_000_000}, false)
-	e := job.AsError(err)
-	if e.Code != job.CodeOOMLoad || !strings.Contains(e.Message, "41.8 GB") || !strings.Contains(e.Message, "24.0 GB") {
-		t.Errorf("got %s: %s", e.Code, e.Message)
+	for _, tt := range []struct {
+		room Room
+		want string
+	}{
+		{Room{Total: 24_000_000_000}, "this computer has 24.0 GB"},
+		{Room{Total: 24_000_000_000, GPU: true}, "the GPU has 24.0 GB of memory"},
+	} {
+		_, err := Choose(full(t), "", tt.room, false)
+		e := job.AsError(err)
+		if e.Code != job.CodeOOMLoad || !strings.Contains(e.Message, "41.8 GB") || !strings.Contains(e.Message, tt.want) ||
+			tt.room.GPU == strings.Contains(e.Message, "computer") {
+			t.Errorf("got %s: %s", e.Code, e.Message)
+		}
 	}
 }
 

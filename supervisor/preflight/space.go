@@ -12,11 +12,9 @@ import (
 
 // What the full Qwen-Image-Edit in BF16 needs, in bytes. One source: README and set-up say the same.
 const (
-	FullMemory = 64 * gibibyte // memory is sold in GiB, and a "64 GB" machine has 64 of them
-	FullDisk   = 70 * gigabyte
-	FullBytes  = 57_700_000_000 // of its weights
-	gigabyte   = 1_000_000_000
-	gibibyte   = 1 << 30
+	FullBytes = 57_700_000_000 // of its weights
+	gigabyte  = 1_000_000_000
+	gibibyte  = 1 << 30
 	// demoMemory holds the worker with the demo (1.1 GB measured after 6 edits) and the rest of a desktop.
 	demoMemory = 4 * gibibyte
 	// diskFloor is what must stay free: below it nothing starts (supervisor.DiskFloor).
@@ -37,18 +35,24 @@ type Plan struct {
 	Tight  bool   `json:"tight" doc:"other programs have to be closed"`
 }
 
+// Has is what a device of this kind can hold on this machine, and the format of its numbers, before a worker has said so.
+func Has(h host.Facts, kind string) (bytes int64, dtype string) {
+	switch kind {
+	case "cpu":
+		return h.MemoryTotal, "float32"
+	case "cuda":
+		return gpuMemory(h.GPU), "bfloat16"
+	case "mps":
+		return int64(plan.WorkingShare * float64(h.MemoryTotal)), "bfloat16"
+	}
+	return h.MemoryTotal, "bfloat16"
+}
+
 // PlanOf tells how an edit with a model would run on this machine. Which plan fits is plan.Judge's to say; here is only
 // what this machine has.
 func PlanOf(h host.Facts, kind string, spec model.Spec) Plan {
-	p := Plan{Model: spec.ID, Device: kind, DType: "bfloat16", Have: h.MemoryTotal}
-	switch kind {
-	case "cpu":
-		p.DType = "float32"
-	case "cuda":
-		p.Have = gpuMemory(h.GPU)
-	case "mps":
-		p.Have = int64(plan.WorkingShare * float64(h.MemoryTotal))
-	}
+	p := Plan{Model: spec.ID, Device: kind}
+	p.Have, p.DType = Has(h, kind)
 	_, choice := plan.Judge(spec, plan.ItemBytes(p.DType), plan.Room{Total: p.Have})
 	p.Memory, p.Need, p.Fits, p.Tight = choice.Profile, choice.Peak(), p.Have > 0 && !choice.Refused, choice.Tight
 	return p

@@ -108,11 +108,12 @@ func outOfMemory(r Record, why *job.Error, lower string) Verdict {
 	if lower != "" {
 		return Verdict{Requeue: true, Profile: lower, Record: r}
 	}
+	if why.Done != "" { // it was refused before it began, and says by what
+		return Verdict{Record: r, Failure: why}
+	}
 	failure := *why
 	failure.Message += "; there is no plan that needs less memory"
-	if failure.Done == "" {
-		failure.Done = "it was not tried again, since it would end the same way; the queue goes on with the next"
-	}
+	failure.Done = "it was not tried again, since it would end the same way; the queue goes on with the next"
 	return Verdict{Record: r, Failure: &failure}
 }
 

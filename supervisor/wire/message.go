@@ -216,6 +216,7 @@ type MemReport struct {
 	Bytes       int64 `json:"bytes"`        // footprint of the process
 	DeviceBytes int64 `json:"device_bytes"` // allocated on the device
 	DeviceMax   int64 `json:"device_max"`   // recommended limit of the device; 0 unknown
+	DeviceFree  int64 `json:"device_free"`  // of them held by no program now, this one included; 0: unknown
 }
 
 // Log is one line for the worker's log.

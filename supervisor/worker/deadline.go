@@ -253,7 +253,8 @@ type statusParts struct {
 	report                      string // name of the newest crash report
 	loadS                       float64
 	rss, bytesDone, bytesTotal  int64
-	deviceMax, deviceFree       int64 // when it was ready; 0 is unknown
+	deviceMax                   int64 // 0 is unknown
+	deviceFree                  int64 // of them held by nobody else when it was asked last; 0 is unknown
 }
 
 func (w *Worker) note(change func(*statusParts)) { change(&w.parts) }

@@ -68,8 +68,12 @@ func (w *Worker) frame(f *wire.Frame) {
 		w.footprint(now, msg.Bytes)
 		w.settleUnload(now)
 		w.replaceCrept()
+		w.askFree()
 	case *wire.MemReport:
 		w.footprint(now, msg.Bytes)
+		if msg.DeviceFree > 0 {
+			w.parts.deviceFree = msg.DeviceFree + msg.DeviceBytes
+		}
 	case *wire.Log:
 		w.log.line(w.gen, msg.Level, w.secrets.clean(wire.Escape([]byte(msg.Text))))
 	case *wire.Dropped:
@@ -88,6 +92,15 @@ func (w *Worker) frame(f *wire.Frame) {
 		w.settleUnload(now)
 	default:
 		w.attemptFrame(f, now)
+		w.askFree()
+	}
+}
+
+// askFree asks an idle worker what is free of a GPU's own memory, which only its process can tell: so the choice for the
+// next attempt knows what other programs have taken since.
+func (w *Worker) askFree() {
+	if w.attempt == nil && w.parts.device == "cuda" && (w.machine.state == Cold || w.machine.state == Warm) {
+		w.send(nil, memMessage)
 	}
 }
 

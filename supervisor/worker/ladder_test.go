@@ -12,6 +12,7 @@ import (
 	"qie/supervisor/job"
 	"qie/supervisor/model"
 	"qie/supervisor/plan"
+	"qie/supervisor/wire"
 )
 
 func (r *rig) logged(words string) {
@@ -176,8 +177,35 @@ func TestRoom(t *testing.T) {
 		t.Errorf("a Mac has %+v", got)
 	}
 	w.parts.device, w.parts.deviceMax, w.parts.deviceFree = "cuda", 80*gb, 79*gb
-	if got := w.room(); got != (plan.Room{Total: 80 * gb, Free: 79 * gb}) {
+	if got := w.room(); got != (plan.Room{Total: 80 * gb, Free: 79 * gb, GPU: true}) {
 		t.Errorf("a GPU has %+v", got)
+	}
+	w.machine.state = Warm
+	w.frame(&wire.Frame{Msg: &wire.MemReport{DeviceBytes: 30 * gb, DeviceFree: 10 * gb}})
+	if got := w.room(); got.Free != 40*gb {
+		t.Errorf("a GPU of which others have taken 40 GiB since has %+v", got)
+	}
+}
+
+// A worker on a GPU is asked again what is free of it, so that the next choice knows what others have taken since.
+func TestRoom_IsAskedForAgain(t *testing.T) {
+	r := newRig(t, "at ready: gpu 79; at result: gpu 40")
+	deadline := time.Now().Add(patience)
+	for n := 1; ; n++ {
+		p := r.start(r.plan("x"))
+		free := await[Planned](r).Choice.Room.Free
+		if _, ok := r.end(p).(Finished); !ok {
+			t.Fatalf("got %+v", r.seen[len(r.seen)-1])
+		}
+		if n == 1 && free != 79<<30 {
+			t.Fatalf("at first %d bytes are free", free)
+		}
+		if free == 40<<30 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after %d attempts %d bytes are free", n, free)
+		}
 	}
 }
 

@@ -23,7 +23,7 @@ func (w *Worker) room() plan.Room {
 		return room
 	}
 	if w.parts.device == "cuda" { // memory of its own
-		return plan.Room{Total: w.parts.deviceMax, Free: w.parts.deviceFree}
+		return plan.Room{Total: w.parts.deviceMax, Free: w.parts.deviceFree, GPU: true}
 	}
 	// One memory for all: the device's limit is a part of it.
 	room.Total = min(room.Total, w.parts.deviceMax)

@@ -257,6 +257,8 @@ class MemReport(Message, kw_only=True, frozen=True):
     device_bytes: int = 0
     # recommended limit of the device; 0 unknown
     device_max: int = 0
+    # of them held by no program now, this one included; 0: unknown
+    device_free: int = 0
 
 
 class Phase(Message, kw_only=True, frozen=True):

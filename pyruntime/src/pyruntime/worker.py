@@ -5,6 +5,7 @@ broad `except` of the worker is here, and it makes a typed error.
 """
 
 import _thread
+import contextlib
 import errno
 import os
 import queue
@@ -207,8 +208,16 @@ class Worker:
                 device.empty_cache()
                 self._writer.send(wire.Unloaded(bytes=device.footprint()))
             case wire.Mem():
+                free = 0
+                with contextlib.suppress(RuntimeError):  # a GPU that is gone shows in the work
+                    free = device.device_free()
                 self._writer.send(
-                    wire.MemReport(bytes=device.footprint(), device_bytes=device.device_bytes(), device_max=device.device_max())
+                    wire.MemReport(
+                        bytes=device.footprint(),
+                        device_bytes=device.device_bytes(),
+                        device_max=device.device_max(),
+                        device_free=free,
+                    )
                 )
             case _:
                 self._writer.send(wire.Log(level="warn", text=f"{request.envelope.t} is not expected now"))

@@ -101,6 +101,8 @@ func (a *attempt) do(r rule) {
 		_ = os.WriteFile(r.arg(0), nil, 0o600)
 	case "wait":
 		a.wait(r.arg(0))
+	case "gpu":
+		a.free.Store(int64(r.num(0)) << 30)
 	case "holds":
 		a.holds.Store(int64(r.num(0)) << 20)
 		a.send(wire.Envelope{}, wire.Beat{Tick: a.tick.Load(), Bytes: a.holds.Load()})

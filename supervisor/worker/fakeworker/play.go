@@ -30,6 +30,7 @@ type fake struct {
 	tick    atomic.Int64
 	quiet   atomic.Bool
 	holds   atomic.Int64 // bytes
+	free    atomic.Int64 // of a GPU; 0 is none
 	pid     int
 
 	mu     sync.Mutex // one line at a time, with its seq
@@ -106,7 +107,7 @@ func (f *fake) main() {
 		case *wire.Ping:
 			f.send(wire.Envelope{}, wire.Pong{ID: msg.ID})
 		case *wire.Mem:
-			f.send(wire.Envelope{}, wire.MemReport{Bytes: f.holds.Load()})
+			f.send(wire.Envelope{}, wire.MemReport{Bytes: f.holds.Load(), DeviceFree: f.free.Load()})
 		case *wire.Cancel:
 			f.at("cancel", none)
 			f.cancel(env.Job, msg.InterruptMS)
@@ -129,7 +130,11 @@ func (f *fake) work(in <-chan request) {
 		switch msg := r.msg.(type) {
 		case *wire.Configure:
 			f.at("ready", a)
-			f.send(wire.Envelope{}, wire.Ready{Device: "cpu", DType: "float32", DeviceName: "fake", Torch: "0"})
+			ready := wire.Ready{Device: "cpu", DType: "float32", DeviceName: "fake", Torch: "0"}
+			if free := f.free.Load(); free > 0 {
+				ready.Device, ready.DType, ready.DeviceMax, ready.DeviceFree = "cuda", "bfloat16", 80<<30, free
+			}
+			f.send(wire.Envelope{}, ready)
 			go f.beat(time.Duration(msg.BeatMS) * time.Millisecond)
 			f.at("idle", a)
 		case *wire.Load:

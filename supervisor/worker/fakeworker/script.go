@@ -21,7 +21,8 @@ import (
 // (ignores cancel), deafflag (ignores it until the interrupt), deafterm (ignores SIGTERM), deafstdin (stops reading), grandchild (a child that holds the pipes),
 // daemon (the same in a session of its own), stale (events of an older attempt and generation), flood N (N MiB on
 // stderr), printflood N (on stdout), newsflood N (of messages of an unknown type), say TEXT (on stderr), print TEXT (on stdout), wait FILE (until it exists, or cancel), touch FILE, quiet (no
-// beats from here), unknown (an unknown message type), holds N (tells of N MiB from here, and beats at once).
+// beats from here), unknown (an unknown message type), holds N (tells of N MiB from here, and beats at once), gpu N (it has a
+// GPU of 80 GiB, N of them free from here; first before ready).
 //
 // A prompt that starts with "fake:" adds its rest as script for that attempt, so one worker can serve good and bad
 // jobs in turn.
