@@ -271,6 +271,9 @@ func TestFault40_FullJournalWhileAJobRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	st.Until(t, s, "the pause by the disk to end", func() bool { return s.Queue().By != "disk" })
+	if slices.ContainsFunc(s.State().Notices, func(n job.Notice) bool { return n.Code == "store_failed" }) {
+		t.Error("it is still told, and all is written")
+	}
 	if _, err := s.Resume(t.Context()); err != nil {
 		t.Fatal(err)
 	}
