@@ -12,6 +12,12 @@ func (s *Supervisor) CleanupSeen(ctx context.Context, j job.Job) error {
 	return err
 }
 
+// LoseRow takes the row of a job away and nothing else.
+func (s *Supervisor) LoseRow(ctx context.Context, id job.ID) error {
+	_, err := s.store.Delete(ctx, id)
+	return err
+}
+
 // RetireSeen removes a job that the retention chose a moment ago.
 func (s *Supervisor) RetireSeen(ctx context.Context, j job.Job) error {
 	return s.retire(ctx, j, map[string]bool{})

@@ -317,13 +317,12 @@ func (s *Supervisor) writeLate() {
 	defer cancel()
 	for id, l := range s.queue.late {
 		for len(l.attempts) > 0 {
-			if s.store.Record(ctx, l.row.Row, &l.attempts[0]) != nil {
+			if !recorded(s.store.Record(ctx, l.row.Row, &l.attempts[0])) {
 				return
 			}
 			l.attempts = l.attempts[1:]
 		}
-		err := s.store.Record(ctx, l.row.Row, nil)
-		if err != nil && job.AsError(err).Code != job.CodeNotFound {
+		if !recorded(s.store.Record(ctx, l.row.Row, nil)) {
 			return
 		}
 		delete(s.queue.late, id)
@@ -331,6 +330,9 @@ func (s *Supervisor) writeLate() {
 	s.queue.unsave = nil
 	s.Withdraw(noticeStore)
 }
+
+// recorded tells whether nothing is left to write; a job whose row is gone was removed.
+func recorded(err error) bool { return err == nil || job.AsError(err).Code == job.CodeNotFound }
 
 // written refuses what needs the row of a job while the disk holds an older one.
 func (s *Supervisor) written(id job.ID) error {

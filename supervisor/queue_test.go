@@ -232,3 +232,22 @@ func TestNotice_NewerTakesThePlaceOfTheOlder(t *testing.T) {
 		t.Errorf("the state still has %+v", s.State().Notices)
 	}
 }
+
+// The row of a job that runs goes away under it: what happened to it can never be written, and the queue goes on.
+func TestQueue_ARowThatIsGoneHoldsNothing(t *testing.T) {
+	s := st.New(t, func(c *supervisor.Config) { c.RecheckEvery = 5 * time.Millisecond })
+	gate := filepath.Join(t.TempDir(), "gate")
+	j := st.Submit(t, s, "fake: at step 2: wait "+gate)
+	st.WaitJob(t, s, j.ID, "running", func(j job.Job) bool { return j.State == job.Running })
+	if err := s.LoseRow(t.Context(), j.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	st.WaitEnd(t, s, j.ID)
+	if next := st.WaitEnd(t, s, st.Submit(t, s, "make it sepia").ID); next.State != job.Succeeded {
+		t.Errorf("the next job ended as %s", next.State)
+	}
+	paused(t, s, false)
+}
