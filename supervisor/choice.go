@@ -19,13 +19,20 @@ func (s *Supervisor) NextModel() model.Spec {
 }
 
 // chooseAgain looks which model the settings choose, after one has come or gone. It changes nothing that serves: a model
-// of 58 GB is not put under somebody's next edit behind their back.
+// of 58 GB is not put under somebody's next edit behind their back. Where none serves, because the chosen one was not
+// here, it serves from now on: the edits in the line wait for it.
 func (s *Supervisor) chooseAgain() {
-	now := s.Model()
-	if now.ID == "" {
-		return // the first choice is not made yet
+	select { // the first choice may be about to find that nothing is here
+	case <-s.modelKnown:
+	case <-s.ctx.Done():
+		return
 	}
+	now := s.Model()
 	chosen, err := s.chosen()
+	if now.ID == "" {
+		s.serveFirst(chosen, err)
+		return
+	}
 	if err != nil || chosen.ID == now.ID {
 		chosen = model.Spec{}
 	}
@@ -41,6 +48,18 @@ func (s *Supervisor) chooseAgain() {
 		s.Notice(job.Notice{Code: noticeNext, Message: fmt.Sprintf("%s is here, and the next start of qie serves it; a restart of the worker "+
 			"(under System, or qie worker restart) does so now", chosen.Name)})
 	}
+}
+
+// serveFirst makes the first model that is there the one that serves.
+func (s *Supervisor) serveFirst(chosen model.Spec, err error) {
+	if err != nil {
+		s.blocked(partModel, err)
+		return
+	}
+	s.mu.Lock()
+	s.view.spec = chosen
+	s.mu.Unlock()
+	s.provided(partModel)
 }
 
 // takeNext makes the chosen model the one that serves, also for edits in the line that name none, as after a start.

@@ -127,7 +127,7 @@ func (s *Supervisor) Cleanup(ctx context.Context, q CleanupQuery) (CleanupReport
 	}
 	kept := map[string]bool{} // by this clean-up, for a dry run to count as the real one
 	for _, row := range rows {
-		removed, originals, err := s.cleanupJob(ctx, row.Job, q, kept)
+		removed, originals, err := s.cleanupJob(ctx, row.Job, q, kept, nil)
 		if err != nil {
 			if q.Job == "" && gone(err) {
 				continue // somebody removed it meanwhile, or asked for another try
@@ -157,8 +157,9 @@ func gone(err error) bool {
 	return code == job.CodeNotFound || code == job.CodeConflict
 }
 
-// cleanupJob removes one ended job and counts the bytes that went.
-func (s *Supervisor) cleanupJob(ctx context.Context, j job.Job, q CleanupQuery, kept map[string]bool) (RemovedJob, int, error) {
+// cleanupJob removes one ended job and counts the bytes that went. still, where there is one, refuses a job that is
+// another one by now than it was when it was chosen; it runs in the loop, where marks are set as well.
+func (s *Supervisor) cleanupJob(ctx context.Context, j job.Job, q CleanupQuery, kept map[string]bool, still func(job.Job) error) (RemovedJob, int, error) {
 	removed := RemovedJob{ID: j.ID, State: j.State, Prompt: j.Recipe.Prompt, Bytes: s.store.Bytes(j.ID)}
 	found := s.store.Originals(j.ID, originals(j))
 	if !q.Originals {
@@ -187,7 +188,14 @@ func (s *Supervisor) cleanupJob(ctx context.Context, j job.Job, q CleanupQuery, 
 		if row != nil {
 			return job.Errorf(job.CodeConflict, "job %s is %s; cancel it first", j.ID, row.Job.State)
 		}
-		return nil
+		if still == nil {
+			return nil
+		}
+		now, err := s.store.Row(ctx, j.ID)
+		if err != nil {
+			return err
+		}
+		return still(now.Job)
 	})
 }
 

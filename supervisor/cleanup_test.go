@@ -10,6 +10,7 @@ import (
 
 	"qie/supervisor"
 	"qie/supervisor/job"
+	"qie/supervisor/store"
 	st "qie/supervisor/supervisortest"
 )
 
@@ -196,6 +197,35 @@ func TestOutputFolder_ReplacesNothing(t *testing.T) {
 	}
 	if data, _ := os.ReadFile(mine); string(data) != "mine" || len(j.Notices) != 0 {
 		t.Errorf("a file of the person is %q now; %v", data, j.Notices)
+	}
+}
+
+// A star that is set while the retention runs, and a job that leaves the trash while that is emptied, are heeded; what
+// was not touched goes.
+func TestRetention_HeedsWhatWasMarkedMeanwhile(t *testing.T) {
+	s, yes, no := st.New(t), true, false
+	keeps := func(what string, j job.Job, err error) {
+		t.Helper()
+		if job.AsError(err).Code != job.CodeConflict {
+			t.Errorf("%s: got %v", what, err)
+		}
+		if _, err := s.OpenResult(t.Context(), j.ID); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	seen := st.WaitEnd(t, s, st.Submit(t, s, "make it sepia").ID)
+	mark(t, s, seen.ID, store.Mark{Starred: &yes})
+	keeps("with a star", seen, s.RetireSeen(t.Context(), seen))
+	mark(t, s, seen.ID, store.Mark{Starred: &no})
+	if err := s.RetireSeen(t.Context(), seen); err != nil {
+		t.Errorf("without one: %v", err)
+	}
+	trashed := mark(t, s, st.WaitEnd(t, s, st.Submit(t, s, "make it sepia").ID).ID, store.Mark{Trashed: &yes})
+	mark(t, s, trashed.ID, store.Mark{Trashed: &no})
+	keeps("restored", trashed, s.DiscardSeen(t.Context(), trashed))
+	trashed = mark(t, s, trashed.ID, store.Mark{Trashed: &yes})
+	if err := s.DiscardSeen(t.Context(), trashed); err != nil {
+		t.Errorf("in the trash: %v", err)
 	}
 }
 

@@ -125,6 +125,10 @@ func (s *Supervisor) remove(ctx context.Context, id job.ID, allowed func(*entry)
 		if refused = err; refused != nil {
 			return
 		}
+		// The job is gone with its row, whatever becomes of its files.
+		if err := s.store.RemoveFiles(id); err != nil {
+			s.log.Error("files of a removed job are left until the next start", "job", id, "err", err)
+		}
 		delete(s.queue.late, id)
 		if row != nil {
 			s.forget(row)

@@ -271,6 +271,9 @@ func TestFault40_FullJournalWhileAJobRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	st.Until(t, s, "the pause by the disk to end", func() bool { return s.Queue().By != "disk" })
+	if slices.ContainsFunc(s.State().Notices, func(n job.Notice) bool { return n.Code == "store_failed" }) {
+		t.Error("it is still told, and all is written")
+	}
 	if _, err := s.Resume(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -281,6 +284,65 @@ func TestFault40_FullJournalWhileAJobRuns(t *testing.T) {
 	s = st.New(t, st.Home(home), option)
 	if j, err := s.Job(t.Context(), running.ID); err != nil || j.State != job.Succeeded || j.Attempt != 1 {
 		t.Errorf("after a restart the job is %s, attempt %d, %v", j.State, j.Attempt, err)
+	}
+}
+
+// Files that cannot be removed keep no job: it is gone for everybody, the queue goes on, and so does the next start, which
+// removes what was left as soon as that can be.
+func TestRemove_FilesThatStayAreNoJob(t *testing.T) {
+	needRoot(t)
+	home := t.TempDir()
+	s, err := supervisor.Open(t.Context(), st.Config(t, st.Home(home)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := st.WaitEnd(t, s, st.Submit(t, s, "make it sepia").ID)
+	if _, err := s.Pause(t.Context(), "test"); err != nil {
+		t.Fatal(err)
+	}
+	ids := []job.ID{ended.ID, st.Submit(t, s, "make it sepia").ID}
+	for _, id := range ids {
+		place := filepath.Join(home, "jobs", string(id), "held")
+		if err := os.Mkdir(place, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Mount("tmpfs", place, "tmpfs", 0, "size=1m"); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = syscall.Unmount(place, syscall.MNT_DETACH) }) // the test has done so when it passed
+		if err := s.Remove(t.Context(), id); err != nil {
+			t.Errorf("the removal is refused: %v", err)
+		}
+		if _, err := s.Job(t.Context(), id); job.AsError(err).Code != job.CodeNotFound || shown(s, id) {
+			t.Errorf("job %s is still there: %v", id, err)
+		}
+	}
+	if _, err := s.Resume(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if j := st.WaitEnd(t, s, st.Submit(t, s, "make it sepia").ID); j.State != job.Succeeded {
+		t.Errorf("the next job ended as %s", j.State)
+	}
+	if q := s.Queue(); q.Paused || len(q.Waiting) != 0 {
+		t.Errorf("the queue is %+v", q)
+	}
+	st.Close(t, s)
+	for _, left := range []bool{true, false} {
+		if s, err = supervisor.Open(t.Context(), st.Config(t, st.Home(home))); err != nil {
+			t.Fatal(err)
+		}
+		st.Close(t, s)
+		for _, id := range ids {
+			place := filepath.Join(home, "jobs", string(id))
+			if _, err := os.Stat(place); (err == nil) != left {
+				t.Errorf("left %t: %v", left, err)
+			}
+			if left {
+				if err := syscall.Unmount(filepath.Join(place, "held"), 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
 	}
 }
 

@@ -175,7 +175,11 @@ func (s *Supervisor) take(v any) {
 	case worker.Died:
 		s.died(e)
 	case worker.Noticed:
+		s.Tell(e.Notice)
+	case worker.Began:
 		s.Notice(e.Notice)
+	case worker.Over:
+		s.Withdraw(e.Code)
 	}
 }
 
@@ -556,7 +560,8 @@ func (s *Supervisor) publishProgress(row *entry) {
 		Phase: j.Phase, Step: j.Step, Steps: j.Steps, Percent: j.Percent, ETA: j.ETA, Preview: j.Preview}})
 }
 
-// Notice tells everybody something that belongs to no job; a newer one of the same code takes the place of the older.
+// Notice tells everybody something that belongs to no job and stands until Withdraw; a newer one of the same code takes
+// the place of the older. What is over when it is said is for Tell.
 func (s *Supervisor) Notice(n job.Notice) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -564,12 +569,16 @@ func (s *Supervisor) Notice(n job.Notice) {
 	s.hub.Publish(event.Event{Type: event.TypeNotice, Notice: &n})
 }
 
-// Withdraw takes a notice back.
+// Withdraw takes a notice back, where it stands. The event has its code and no words: there is nothing to say.
 func (s *Supervisor) Withdraw(code string) {
 	s.mu.Lock()
+	before := len(s.view.notices)
 	s.view.notices = slices.DeleteFunc(slices.Clone(s.view.notices), func(n job.Notice) bool { return n.Code == code })
+	stood := len(s.view.notices) < before
 	s.mu.Unlock()
-	s.Tell(job.Notice{Code: code, Message: "this is over"})
+	if stood {
+		s.Tell(job.Notice{Code: code})
+	}
 }
 
 // Tell says something to whoever looks now; nobody reads it later.

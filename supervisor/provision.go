@@ -43,15 +43,10 @@ func (s *Supervisor) provision() {
 func (s *Supervisor) provideModel() {
 	defer close(s.modelKnown)
 	spec, err := s.chosen()
-	if err != nil {
-		s.blocked(partModel, err)
-		return
+	if err == nil {
+		s.lookAtModels()
 	}
-	s.lookAtModels()
-	s.mu.Lock()
-	s.view.spec = spec
-	s.mu.Unlock()
-	s.provided(partModel)
+	s.serveFirst(spec, err)
 }
 
 func (s *Supervisor) provideWorker() {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"qie/supervisor"
@@ -126,6 +127,57 @@ func TestPull_WhatTheSettingsChooseIsServedByARestart(t *testing.T) {
 	}
 	if j := st.WaitEnd(t, s, st.Submit(t, s, "make it sepia").ID); j.State != job.Succeeded || j.Result.Model != fetched {
 		t.Errorf("the edit after it: %+v", j)
+	}
+}
+
+// Settings that name a model which is not here keep the line waiting; its arrival, by a pull or by a restart of the
+// worker, lets it go on.
+func TestPull_TheChosenModelWasNotHereAtTheStart(t *testing.T) {
+	for _, by := range []string{"a pull", "a restart"} {
+		t.Run(by, func(t *testing.T) {
+			home, elsewhere := t.TempDir(), st.NewModel(t, 1)
+			earlier, err := supervisor.Open(t.Context(), st.Config(t, st.Home(home)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			st.WaitReady(t, earlier)
+			if _, err := earlier.Pause(t.Context(), "test"); err != nil {
+				t.Fatal(err)
+			}
+			waits := st.Submit(t, earlier, "make it sepia")
+			st.Close(t, earlier)
+			var here atomic.Bool
+			s := st.New(t, fetches(t, aHub(t), home), func(c *supervisor.Config) {
+				c.ProvideModel = func(context.Context) (string, error) {
+					if here.Load() {
+						return elsewhere, nil
+					}
+					return model.Select(fetched, home, filepath.Join(home, "huggingface_cache"), true)
+				}
+			})
+			if _, err := s.Resume(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			blocked := func() bool {
+				return slices.ContainsFunc(s.Ready(), func(n job.Notice) bool { return n.Code == string(job.CodeModelNotInstalled) })
+			}
+			st.Until(t, s, "word of the missing model", blocked)
+			st.Until(t, s, "the worker", func() bool { return len(s.Ready()) == 1 && s.State().Worker.State == "cold" })
+			if by == "a pull" {
+				pull(t, s, fetched)
+			} else {
+				here.Store(true)
+				if err := s.RestartWorker(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if j := st.WaitEnd(t, s, waits.ID); j.State != job.Succeeded || j.Result.Model != s.Model().ID {
+				t.Errorf("the edit that waited: %+v", j)
+			}
+			if blocked() || slices.ContainsFunc(s.State().Notices, func(n job.Notice) bool { return n.Code == "model_at_next_start" }) {
+				t.Errorf("afterwards %v, %v", s.Ready(), s.State().Notices)
+			}
+		})
 	}
 }
 

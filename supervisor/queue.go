@@ -27,6 +27,9 @@ const reasonMax = 200
 // pauseKey is the setting that keeps a person's pause over a restart.
 const pauseKey = "queue_pause"
 
+// noticeStore is the notice of what the disk did not take; it stands until all of it is written.
+const noticeStore = "store_failed"
+
 // hintResume is the way on from a person's pause.
 const hintResume = "resume the queue: qie jobs resume"
 
@@ -304,7 +307,7 @@ func (s *Supervisor) unsaved(row *entry, attempt *store.Attempt, why *job.Error)
 		l.attempts = append(l.attempts, *attempt)
 	}
 	s.queue.unsave = &pause{Reason: "what happened to a job cannot be written: " + why.Message, Done: doneDisk, Hint: why.Failure().Hint}
-	s.Notice(job.Notice{Code: "store_failed", Message: "the state of a job could not be written: " + why.Message +
+	s.Notice(job.Notice{Code: noticeStore, Message: "the state of a job could not be written: " + why.Message +
 		"; it goes on in memory and is written when that is possible"})
 }
 
@@ -314,19 +317,22 @@ func (s *Supervisor) writeLate() {
 	defer cancel()
 	for id, l := range s.queue.late {
 		for len(l.attempts) > 0 {
-			if s.store.Record(ctx, l.row.Row, &l.attempts[0]) != nil {
+			if !recorded(s.store.Record(ctx, l.row.Row, &l.attempts[0])) {
 				return
 			}
 			l.attempts = l.attempts[1:]
 		}
-		err := s.store.Record(ctx, l.row.Row, nil)
-		if err != nil && job.AsError(err).Code != job.CodeNotFound {
+		if !recorded(s.store.Record(ctx, l.row.Row, nil)) {
 			return
 		}
 		delete(s.queue.late, id)
 	}
 	s.queue.unsave = nil
+	s.Withdraw(noticeStore)
 }
+
+// recorded tells whether nothing is left to write; a job whose row is gone was removed.
+func recorded(err error) bool { return err == nil || job.AsError(err).Code == job.CodeNotFound }
 
 // written refuses what needs the row of a job while the disk holds an older one.
 func (s *Supervisor) written(id job.ID) error {

@@ -207,4 +207,47 @@ func TestNotice_NewerTakesThePlaceOfTheOlder(t *testing.T) {
 	if want := notices[1:]; !slices.Equal(got, want) {
 		t.Errorf("the state has %+v, want %+v", got, want)
 	}
+	// Taken back, it is told once by its code, without words, and stands no more; what does not stand is not told.
+	for _, code := range []string{"nobody", "disk", "disk"} {
+		s.Withdraw(code)
+	}
+	s.Tell(job.Notice{Code: "last", Message: "passing"})
+	told = nil
+	for len(told) == 0 || told[len(told)-1].Code != "last" {
+		<-sub.C()
+		events, err := sub.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range events {
+			if e.Notice != nil && slices.Contains([]string{"nobody", "disk", "last"}, e.Notice.Code) {
+				told = append(told, *e.Notice)
+			}
+		}
+	}
+	if want := []job.Notice{{Code: "disk"}, {Code: "last", Message: "passing"}}; !slices.Equal(told, want) {
+		t.Errorf("told %+v, want %+v", told, want)
+	}
+	if slices.ContainsFunc(s.State().Notices, func(n job.Notice) bool { return n.Code == "disk" || n.Code == "last" }) {
+		t.Errorf("the state still has %+v", s.State().Notices)
+	}
+}
+
+// The row of a job that runs goes away under it: what happened to it can never be written, and the queue goes on.
+func TestQueue_ARowThatIsGoneHoldsNothing(t *testing.T) {
+	s := st.New(t, func(c *supervisor.Config) { c.RecheckEvery = 5 * time.Millisecond })
+	gate := filepath.Join(t.TempDir(), "gate")
+	j := st.Submit(t, s, "fake: at step 2: wait "+gate)
+	st.WaitJob(t, s, j.ID, "running", func(j job.Job) bool { return j.State == job.Running })
+	if err := s.LoseRow(t.Context(), j.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	st.WaitEnd(t, s, j.ID)
+	if next := st.WaitEnd(t, s, st.Submit(t, s, "make it sepia").ID); next.State != job.Succeeded {
+		t.Errorf("the next job ended as %s", next.State)
+	}
+	paused(t, s, false)
 }

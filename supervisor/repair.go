@@ -19,6 +19,9 @@ func (s *Supervisor) RestartWorker(ctx context.Context) error {
 	if err := s.ask(ctx, func() { clear(s.lowered) }); err != nil {
 		return err
 	}
+	if s.Model().ID == "" { // it may be here by now, at a place that nobody watches
+		s.chooseAgain()
+	}
 	s.takeNext()
 	status := w.Status()
 	if s.cfg.RepairWorker == nil || status.State != string(worker.Broken) || status.Code != string(job.CodeEnvBroken) {

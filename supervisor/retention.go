@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -112,16 +113,29 @@ func (s *Supervisor) retain(u Upkeep, known map[job.ID]past) (removed int, err e
 	for _, id := range excess(list, u) {
 		row, err := s.store.Row(s.ctx, id)
 		if err == nil {
-			_, _, err = s.cleanupJob(s.ctx, row.Job, CleanupQuery{}, kept)
+			err = s.retire(s.ctx, row.Job, kept)
 		}
 		switch {
 		case err == nil:
 			removed++
-		case !gone(err):
+		case gone(err):
+			s.tidy() // it stays, so another one may have to go
+		default:
 			return removed, err
 		}
 	}
 	return removed, nil
+}
+
+// retire removes one ended job to make room, unless it has got a star since it was chosen.
+func (s *Supervisor) retire(ctx context.Context, j job.Job, kept map[string]bool) error {
+	_, _, err := s.cleanupJob(ctx, j, CleanupQuery{}, kept, func(now job.Job) error {
+		if now.Starred {
+			return job.Errorf(job.CodeConflict, "job %s has a star", now.ID)
+		}
+		return nil
+	})
+	return err
 }
 
 // emptyTrash removes for good what has been in the trash for long. Originals stay.
@@ -129,9 +143,20 @@ func (s *Supervisor) emptyTrash() error {
 	rows, err := s.store.TrashedBefore(s.ctx, s.cfg.Now().Add(-TrashFor))
 	kept := map[string]bool{}
 	for _, row := range rows {
-		if _, _, err := s.cleanupJob(s.ctx, row.Job, CleanupQuery{}, kept); err != nil && !gone(err) {
+		if err := s.discardTrashed(s.ctx, row.Job, kept); err != nil && !gone(err) {
 			return err
 		}
 	}
+	return err
+}
+
+// discardTrashed removes one job of the trash, unless it has been restored since it was read, or put there anew.
+func (s *Supervisor) discardTrashed(ctx context.Context, j job.Job, kept map[string]bool) error {
+	_, _, err := s.cleanupJob(ctx, j, CleanupQuery{}, kept, func(now job.Job) error {
+		if now.TrashedAt == nil || j.TrashedAt == nil || !now.TrashedAt.Equal(*j.TrashedAt) {
+			return job.Errorf(job.CodeConflict, "job %s was restored", now.ID)
+		}
+		return nil
+	})
 	return err
 }

@@ -115,6 +115,8 @@ func (a *app) narrate(ctx context.Context, sup *supervisor.Supervisor) {
 		for _, e := range events {
 			text := ""
 			switch {
+			case e.Type == event.TypeNotice && e.Notice != nil && e.Notice.Message == "":
+				said = "" // something is over; if it comes again it is news
 			case e.Type == event.TypeNotice && e.Notice != nil && !slices.Contains(forPages, e.Notice.Code):
 				text = e.Notice.Message
 			case e.Type == event.TypeWorkerChanged && e.Worker != nil && e.Worker.Reason != "":

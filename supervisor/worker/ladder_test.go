@@ -215,11 +215,15 @@ func TestGate_OverrideAndWarning(t *testing.T) {
 		p := r.plan("x")
 		p.WeightBytes = size
 		r.start(p)
-		if n := await[Noticed](r).Notice; n.Code != "memory_tight" {
+		if n := await[Began](r).Notice; n.Code != "memory_tight" {
 			t.Errorf("got %+v", n)
 		}
 		if _, ok := r.end(p).(Finished); !ok {
 			t.Errorf("got %+v", r.seen[len(r.seen)-1])
+		}
+		r.start(r.plan("small"))
+		if e := await[Over](r); e.Code != "memory_tight" {
+			t.Errorf("got %+v", e)
 		}
 	}
 }

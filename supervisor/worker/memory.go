@@ -11,6 +11,9 @@ import (
 // pressureCritical is what macOS calls critical.
 const pressureCritical = 4
 
+// noticeTight lasts until an attempt begins that fits well.
+const noticeTight = "memory_tight"
+
 // room is what the device of this worker can hold, and what of it is free for an attempt: what the worker itself holds is,
 // since weights that are in the way go first.
 func (w *Worker) room() plan.Room {
@@ -48,8 +51,11 @@ func (w *Worker) admitted(a *attempt) bool {
 		return false
 	}
 	a.admitted = true
-	if choice.Tight {
-		w.cfg.Emit(Noticed{job.Notice{Code: "memory_tight",
+	if w.tight && !choice.Tight {
+		w.cfg.Emit(Over{noticeTight})
+	}
+	if w.tight = choice.Tight; w.tight {
+		w.cfg.Emit(Began{job.Notice{Code: noticeTight,
 			Message: "the model's memory is tight: " + choice.Numbers() + "; close other programs, or it may get slow or fail"}})
 	}
 	return true

@@ -16,6 +16,8 @@ const (
 	batteryResume = 10
 )
 
+const noticeBattery = "battery_low"
+
 // power is what sleep, clock and battery have to do with the worker.
 type power struct {
 	wake    host.Wake
@@ -64,6 +66,7 @@ func (w *Worker) maySleep() {
 		w.power.release()
 	}
 	w.power.release, w.power.next = nil, time.Time{}
+	w.chargedEnough() // nobody looks any more, and there is nothing to pause; the next attempt asks at once
 }
 
 // charge asks for the battery outside the loop.
@@ -81,12 +84,19 @@ func (w *Worker) charge() {
 func (w *Worker) charged(b host.Battery) {
 	switch {
 	case !b.OnBattery || b.Percent >= batteryResume:
-		w.power.low = false
+		w.chargedEnough()
 		w.resume()
-	case b.Percent <= batteryPause && !w.power.low:
+	case b.Percent <= batteryPause && !w.power.low && w.attempt != nil:
 		w.power.low = true
-		w.cfg.Emit(Noticed{job.Notice{Code: "battery_low", Message: fmt.Sprintf("the battery is at %d %%; the job pauses "+
+		w.cfg.Emit(Began{job.Notice{Code: noticeBattery, Message: fmt.Sprintf("the battery is at %d %%; the job pauses "+
 			"before its next step", b.Percent)}})
+	}
+}
+
+func (w *Worker) chargedEnough() {
+	if w.power.low {
+		w.power.low = false
+		w.cfg.Emit(Over{noticeBattery})
 	}
 }
 

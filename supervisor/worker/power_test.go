@@ -163,7 +163,7 @@ func TestPower_LowBatteryPausesBeforeTheNextStep(t *testing.T) {
 	r.start(p)
 	r.step(p)
 	percent.Store(5)
-	if n := await[Noticed](r).Notice; n.Code != "battery_low" {
+	if n := await[Began](r).Notice; n.Code != "battery_low" {
 		t.Errorf("got %+v", n)
 	}
 	s := r.until("the pause", func(e Event) bool {
@@ -191,6 +191,9 @@ func TestPower_LowBatteryPausesBeforeTheNextStep(t *testing.T) {
 		t.Error("it goes on at 7 %")
 	}
 	plugged.Store(1)
+	if e := await[Over](r); e.Code != "battery_low" {
+		t.Errorf("on power: %+v", e)
+	}
 	if _, ok := r.end(p).(Finished); !ok {
 		t.Errorf("got %+v", r.seen[len(r.seen)-1])
 	}
@@ -212,5 +215,14 @@ func TestPower_LowBatteryPausesBeforeTheNextStep(t *testing.T) {
 	r.cancel(q)
 	if _, ok := r.end(q).(Canceled); !ok {
 		t.Errorf("got %+v", r.seen[len(r.seen)-1])
+	}
+	over := 0 // with the attempt the pause is over, on the empty battery too
+	for _, e := range r.seen {
+		if _, ok := e.(Over); ok {
+			over++
+		}
+	}
+	if over == 1 {
+		await[Over](r)
 	}
 }

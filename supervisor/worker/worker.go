@@ -103,6 +103,7 @@ type Worker struct {
 	heldAt    time.Time
 	empty     int64     // footprint before the load, and full after it
 	full      int64     //
+	tight     bool      // told of the last attempt that began
 	settled   int64     // footprint after the first job: what a job needs is part of the start
 	idleSince time.Time // warm without an attempt
 	unloaded  time.Time // when the worker said so; its memory may still be on the way back
