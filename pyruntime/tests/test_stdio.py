@@ -1,5 +1,6 @@
 """The worker as a process: what it says, when, and what no print, no line and no end of its parent can do to it."""
 
+import contextlib
 import json
 import os
 import re
