@@ -95,10 +95,11 @@ func TestFault47_StalledTabDelaysNobody(t *testing.T) {
 			continue
 		}
 		var closed *websocket.CloseError
-		if errors.As(err, &closed) && closed.Code != closeLost {
+		switch {
+		case !errors.As(err, &closed), closed.Code == websocket.CloseAbnormalClosure:
+			t.Logf("cut off: %v", err) // it slept longer than a write may take: no word goes through a full socket
+		case closed.Code != closeLost:
 			t.Errorf("closed with %d, want %d", closed.Code, closeLost)
-		} else if !errors.As(err, &closed) {
-			t.Logf("cut off: %v", err) // it slept longer than a write may take
 		}
 		break
 	}
