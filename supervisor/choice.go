@@ -62,18 +62,44 @@ func (s *Supervisor) serveFirst(chosen model.Spec, err error) {
 	s.provided(partModel)
 }
 
-// takeNext makes the chosen model the one that serves, also for edits in the line that name none, as after a start.
+// takeNext makes the chosen model the one that serves, also for edits in the line that name none, as after a start. The
+// loop runs it, so that no edit starts between the change and what follows from it.
 func (s *Supervisor) takeNext() {
 	s.mu.Lock()
-	next := s.view.next
+	before, next := s.view.spec, s.view.next
 	if next.ID != "" {
 		s.view.spec, s.view.next = next, model.Spec{}
 	}
 	s.mu.Unlock()
-	if next.ID != "" {
-		s.log.Info("another model serves", "model", next.ID)
-		s.Withdraw(noticeNext)
+	if next.ID == "" {
+		return
 	}
+	s.log.Info("another model serves", "model", next.ID)
+	s.Withdraw(noticeNext)
+	for _, row := range s.rows {
+		s.keepModel(row, before, next)
+	}
+}
+
+// keepModel leaves an edit with the model that it was accepted for, where the next one cannot do it: a preset or a LoRA
+// is a word of its model. Without that it would end as failed, for nothing that it asked.
+func (s *Supervisor) keepModel(row *entry, before, next model.Spec) {
+	j := &row.Job
+	if j.Recipe.Model != "" {
+		return
+	}
+	_, why := planOf(*j, next, row.Seed)
+	named := j.Recipe
+	named.Model = before.ID
+	spec, here := s.specFor(named)
+	if why == nil || !here || spec.ID != before.ID {
+		return
+	}
+	j.Recipe = named
+	j.Notices = replaced(j.Notices, job.Notice{Code: "model_kept", Message: fmt.Sprintf("it stays with %s, since %s cannot do it: %s",
+		before.Name, next.Name, job.AsError(why).Message)})
+	s.record(row, nil)
+	s.publish(row)
 }
 
 // chosen is the model of the settings as they are.
