@@ -27,16 +27,17 @@ func (s *Supervisor) chooseAgain() {
 	case <-s.ctx.Done():
 		return
 	}
-	now := s.Model()
+	s.choosing.Lock() // a look that began earlier must not have the last word
+	defer s.choosing.Unlock()
 	chosen, err := s.chosen()
-	if now.ID == "" {
+	if s.Model().ID == "" {
 		s.serveFirst(chosen, err)
 		return
 	}
-	if err != nil || chosen.ID == now.ID {
+	s.mu.Lock()
+	if err != nil || chosen.ID == s.view.spec.ID { // it may serve by now
 		chosen = model.Spec{}
 	}
-	s.mu.Lock()
 	was := s.view.next.ID
 	s.view.next = chosen
 	s.mu.Unlock()
@@ -47,6 +48,9 @@ func (s *Supervisor) chooseAgain() {
 	default:
 		s.Notice(job.Notice{Code: noticeNext, Message: fmt.Sprintf("%s is here, and the next start of qie serves it; a restart of the worker "+
 			"(under System, or qie worker restart) does so now", chosen.Name)})
+		if s.NextModel().ID != chosen.ID { // it came to serve in between
+			s.Withdraw(noticeNext)
+		}
 	}
 }
 
@@ -56,6 +60,7 @@ func (s *Supervisor) serveFirst(chosen model.Spec, err error) {
 		s.blocked(partModel, err)
 		return
 	}
+	s.lookAtModels()
 	s.mu.Lock()
 	s.view.spec = chosen
 	s.mu.Unlock()

@@ -130,6 +130,51 @@ func TestPull_WhatTheSettingsChooseIsServedByARestart(t *testing.T) {
 	}
 }
 
+// A look at the settings that ends after its model has come to serve does not announce it for the next start.
+func TestRestart_TheModelThatServesIsNotTheNext(t *testing.T) {
+	first, second := st.NewModel(t, 1), st.NewModel(t, 1)
+	config := filepath.Join(second, "qie.json")
+	text, err := os.ReadFile(config)
+	if err == nil {
+		err = os.WriteFile(config, []byte(strings.Replace(string(text), `"id":"fake"`, `"id":"second"`, 1)), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var here, slow atomic.Bool
+	entered, gate := make(chan struct{}), make(chan struct{})
+	s := st.New(t, func(c *supervisor.Config) {
+		c.ProvideModel = func(context.Context) (string, error) {
+			if !here.Load() {
+				return first, nil
+			}
+			if slow.CompareAndSwap(true, false) {
+				close(entered)
+				<-gate
+			}
+			return second, nil
+		}
+	})
+	st.WaitReady(t, s)
+	here.Store(true)
+	s.ChooseAgain()
+	if got := s.NextModel().ID; got != "second" {
+		t.Fatalf("the next model is %q", got)
+	}
+	slow.Store(true)
+	done := make(chan struct{})
+	go func() { s.ChooseAgain(); close(done) }()
+	<-entered
+	if err := s.RestartWorker(t.Context()); err != nil {
+		t.Error(err)
+	}
+	close(gate)
+	<-done
+	if s.Model().ID != "second" || s.NextModel().ID != "" || len(s.State().Notices) != 0 {
+		t.Errorf("%s serves, %q is next, told %v", s.Model().ID, s.NextModel().ID, s.State().Notices)
+	}
+}
+
 // An edit that waits and asks for a preset or a LoRA stays with the model that has it when another one comes to serve,
 // also over the end of qie; one that asks for nothing of the kind goes to the new one.
 func TestRestart_AnEditKeepsTheModelThatItsWordsBelongTo(t *testing.T) {

@@ -29,11 +29,8 @@ func (s *Supervisor) RestartWorker(ctx context.Context) error {
 	if s.cfg.RepairWorker == nil || status.State != string(worker.Broken) || status.Code != string(job.CodeEnvBroken) {
 		return w.Restart(ctx)
 	}
-	if s.ctx.Err() != nil {
+	if s.repairing.CompareAndSwap(false, true) && !s.begin(func() { s.repairWorker(w) }) {
 		return context.Cause(s.ctx)
-	}
-	if s.repairing.CompareAndSwap(false, true) {
-		s.parts.Go(func() { s.repairWorker(w) })
 	}
 	return nil
 }
