@@ -27,16 +27,17 @@ func (s *Supervisor) chooseAgain() {
 	case <-s.ctx.Done():
 		return
 	}
-	now := s.Model()
+	s.choosing.Lock() // a look that began earlier must not have the last word
+	defer s.choosing.Unlock()
 	chosen, err := s.chosen()
-	if now.ID == "" {
+	if s.Model().ID == "" {
 		s.serveFirst(chosen, err)
 		return
 	}
-	if err != nil || chosen.ID == now.ID {
+	s.mu.Lock()
+	if err != nil || chosen.ID == s.view.spec.ID { // it may serve by now
 		chosen = model.Spec{}
 	}
-	s.mu.Lock()
 	was := s.view.next.ID
 	s.view.next = chosen
 	s.mu.Unlock()
@@ -47,6 +48,9 @@ func (s *Supervisor) chooseAgain() {
 	default:
 		s.Notice(job.Notice{Code: noticeNext, Message: fmt.Sprintf("%s is here, and the next start of qie serves it; a restart of the worker "+
 			"(under System, or qie worker restart) does so now", chosen.Name)})
+		if s.NextModel().ID != chosen.ID { // it came to serve in between
+			s.Withdraw(noticeNext)
+		}
 	}
 }
 
@@ -56,24 +60,51 @@ func (s *Supervisor) serveFirst(chosen model.Spec, err error) {
 		s.blocked(partModel, err)
 		return
 	}
+	s.lookAtModels()
 	s.mu.Lock()
 	s.view.spec = chosen
 	s.mu.Unlock()
 	s.provided(partModel)
 }
 
-// takeNext makes the chosen model the one that serves, also for edits in the line that name none, as after a start.
+// takeNext makes the chosen model the one that serves, also for edits in the line that name none, as after a start. The
+// loop runs it, so that no edit starts between the change and what follows from it.
 func (s *Supervisor) takeNext() {
 	s.mu.Lock()
-	next := s.view.next
+	before, next := s.view.spec, s.view.next
 	if next.ID != "" {
 		s.view.spec, s.view.next = next, model.Spec{}
 	}
 	s.mu.Unlock()
-	if next.ID != "" {
-		s.log.Info("another model serves", "model", next.ID)
-		s.Withdraw(noticeNext)
+	if next.ID == "" {
+		return
 	}
+	s.log.Info("another model serves", "model", next.ID)
+	s.Withdraw(noticeNext)
+	for _, row := range s.rows {
+		s.keepModel(row, before, next)
+	}
+}
+
+// keepModel leaves an edit with the model that it was accepted for, where the next one cannot do it: a preset or a LoRA
+// is a word of its model. Without that it would end as failed, for nothing that it asked.
+func (s *Supervisor) keepModel(row *entry, before, next model.Spec) {
+	j := &row.Job
+	if j.Recipe.Model != "" {
+		return
+	}
+	_, why := planOf(*j, next, row.Seed)
+	named := j.Recipe
+	named.Model = before.ID
+	spec, here := s.specFor(named)
+	if why == nil || !here || spec.ID != before.ID {
+		return
+	}
+	j.Recipe = named
+	j.Notices = replaced(j.Notices, job.Notice{Code: "model_kept", Message: fmt.Sprintf("it stays with %s, since %s cannot do it: %s",
+		before.Name, next.Name, job.AsError(why).Message)})
+	s.record(row, nil)
+	s.publish(row)
 }
 
 // chosen is the model of the settings as they are.

@@ -12,6 +12,9 @@ func (s *Supervisor) CleanupSeen(ctx context.Context, j job.Job) error {
 	return err
 }
 
+// ChooseAgain looks which model the settings choose, as after one has come.
+func (s *Supervisor) ChooseAgain() { s.chooseAgain() }
+
 // LoseRow takes the row of a job away and nothing else.
 func (s *Supervisor) LoseRow(ctx context.Context, id job.ID) error {
 	_, err := s.store.Delete(ctx, id)

@@ -42,11 +42,7 @@ func (s *Supervisor) provision() {
 
 func (s *Supervisor) provideModel() {
 	defer close(s.modelKnown)
-	spec, err := s.chosen()
-	if err == nil {
-		s.lookAtModels()
-	}
-	s.serveFirst(spec, err)
+	s.serveFirst(s.chosen())
 }
 
 func (s *Supervisor) provideWorker() {

@@ -130,6 +130,114 @@ func TestPull_WhatTheSettingsChooseIsServedByARestart(t *testing.T) {
 	}
 }
 
+// A look at the settings that ends after its model has come to serve does not announce it for the next start.
+func TestRestart_TheModelThatServesIsNotTheNext(t *testing.T) {
+	first, second := st.NewModel(t, 1), st.NewModel(t, 1)
+	config := filepath.Join(second, "qie.json")
+	text, err := os.ReadFile(config)
+	if err == nil {
+		err = os.WriteFile(config, []byte(strings.Replace(string(text), `"id":"fake"`, `"id":"second"`, 1)), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var here, slow atomic.Bool
+	entered, gate := make(chan struct{}), make(chan struct{})
+	s := st.New(t, func(c *supervisor.Config) {
+		c.ProvideModel = func(context.Context) (string, error) {
+			if !here.Load() {
+				return first, nil
+			}
+			if slow.CompareAndSwap(true, false) {
+				close(entered)
+				<-gate
+			}
+			return second, nil
+		}
+	})
+	st.WaitReady(t, s)
+	here.Store(true)
+	s.ChooseAgain()
+	if got := s.NextModel().ID; got != "second" {
+		t.Fatalf("the next model is %q", got)
+	}
+	slow.Store(true)
+	done := make(chan struct{})
+	go func() { s.ChooseAgain(); close(done) }()
+	<-entered
+	if err := s.RestartWorker(t.Context()); err != nil {
+		t.Error(err)
+	}
+	close(gate)
+	<-done
+	if s.Model().ID != "second" || s.NextModel().ID != "" || len(s.State().Notices) != 0 {
+		t.Errorf("%s serves, %q is next, told %v", s.Model().ID, s.NextModel().ID, s.State().Notices)
+	}
+}
+
+// An edit that waits and asks for a preset or a LoRA stays with the model that has it when another one comes to serve,
+// also over the end of qie; one that asks for nothing of the kind goes to the new one.
+func TestRestart_AnEditKeepsTheModelThatItsWordsBelongTo(t *testing.T) {
+	home := t.TempDir()
+	old := filepath.Join(home, "models", "old")
+	if err := os.CopyFS(old, os.DirFS(st.NewModel(t, 1))); err != nil {
+		t.Fatal(err)
+	}
+	cfg := st.Config(t, fetches(t, aHub(t), home), func(c *supervisor.Config) {
+		c.ProvideModel = func(context.Context) (string, error) {
+			if dir := filepath.Join(home, "models", fetched); model.Complete(dir) == nil {
+				return dir, nil
+			}
+			return old, nil
+		}
+	})
+	s, err := supervisor.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.WaitReady(t, s)
+	before := s.Model().ID
+	gate := filepath.Join(t.TempDir(), "gate")
+	recipes := []job.Recipe{{Prompt: "fake: at step 1 in gen 1: wait " + gate, LoRAs: []string{"warm"}}, {Prompt: "x", Preset: "fast"}, {Prompt: "x"}}
+	var made []job.Job
+	for _, r := range recipes {
+		j, err := s.Submit(t.Context(), supervisor.Submission{Recipe: r, Uploads: []supervisor.Upload{st.Upload(t, s, st.Picture(96, 64))}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		made = append(made, j)
+	}
+	st.WaitJob(t, s, made[0].ID, "running", func(j job.Job) bool { return j.State == job.Running })
+	pull(t, s, fetched)
+	st.Until(t, s, "the next model", func() bool { return s.NextModel().ID == fetched })
+	if _, err := s.Pause(t.Context(), "test"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RestartWorker(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	st.WaitJob(t, s, made[0].ID, "queued again", func(j job.Job) bool { return j.State == job.Queued })
+	for i, want := range []string{before, before, ""} {
+		j, err := s.Job(t.Context(), made[i].ID)
+		if err != nil || j.Recipe.Model != want || (told(j, "model_kept") != "") != (want != "") {
+			t.Errorf("edit %d has model %q, want %q; %v, %v", i, j.Recipe.Model, want, j.Notices, err)
+		}
+	}
+	st.Close(t, s)
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = st.New(t, func(c *supervisor.Config) { *c = cfg })
+	if _, err := s.Resume(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{before, before, fetched} {
+		if j := st.WaitEnd(t, s, made[i].ID); j.State != job.Succeeded || j.Result.Model != want {
+			t.Errorf("edit %d ended as %s by %+v, want %q: %+v", i, j.State, j.Result, want, j.Error)
+		}
+	}
+}
+
 // Settings that name a model which is not here keep the line waiting; its arrival, by a pull or by a restart of the
 // worker, lets it go on.
 func TestPull_TheChosenModelWasNotHereAtTheStart(t *testing.T) {

@@ -15,23 +15,22 @@ func (s *Supervisor) RestartWorker(ctx context.Context) error {
 	if w == nil {
 		return s.notReady()
 	}
-	// Whoever asks for it may have made room: the fastest memory plan gets its chance again.
-	if err := s.ask(ctx, func() { clear(s.lowered) }); err != nil {
-		return err
-	}
 	if s.Model().ID == "" { // it may be here by now, at a place that nobody watches
 		s.chooseAgain()
 	}
-	s.takeNext()
+	err := s.ask(ctx, func() {
+		clear(s.lowered) // whoever asks for it may have made room: the fastest memory plan gets its chance again
+		s.takeNext()
+	})
+	if err != nil {
+		return err
+	}
 	status := w.Status()
 	if s.cfg.RepairWorker == nil || status.State != string(worker.Broken) || status.Code != string(job.CodeEnvBroken) {
 		return w.Restart(ctx)
 	}
-	if s.ctx.Err() != nil {
+	if s.repairing.CompareAndSwap(false, true) && !s.begin(func() { s.repairWorker(w) }) {
 		return context.Cause(s.ctx)
-	}
-	if s.repairing.CompareAndSwap(false, true) {
-		s.parts.Go(func() { s.repairWorker(w) })
 	}
 	return nil
 }

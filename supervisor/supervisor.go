@@ -48,6 +48,8 @@ type Supervisor struct {
 	cancel context.CancelFunc
 	parts  sync.WaitGroup
 
+	choosing sync.Mutex // one look at the settings' model at a time
+
 	repairing atomic.Bool // the Python environment, by RestartWorker
 
 	upkeep atomic.Pointer[Upkeep]
@@ -176,6 +178,18 @@ func (s *Supervisor) Close(ctx context.Context) error {
 	s.hub.Close()
 	errs = append(errs, s.store.Close(), s.instance.close())
 	return errors.Join(errs...)
+}
+
+// begin starts a part while this runs; false behind Close, which ends ctx under the same lock before it waits: a part
+// that began later would not be waited for.
+func (s *Supervisor) begin(part func()) bool {
+	s.pulls.mu.Lock()
+	defer s.pulls.mu.Unlock()
+	if s.ctx.Err() != nil {
+		return false
+	}
+	s.parts.Go(part)
+	return true
 }
 
 // Serving tells where this supervisor answers; the instance file carries it to a second one.
