@@ -19,6 +19,9 @@ func verdicts(output []byte) (text, skipped []string) {
 		name := e.Package + " " + e.Test
 		switch e.Action {
 		case "output", "build-output":
+			if e.Output == "PASS\n" {
+				continue
+			}
 			if e.Test == "" {
 				text = append(text, strings.TrimRight(e.Output, "\n"))
 			} else {
