@@ -15,9 +15,7 @@ export function Advanced({ model }: { model: ModelView }) {
   const s = useUi((ui) => ui.settings)
   const preset = model.presets.find((p) => p.name === s.preset)
   return (
-    // On a wide page it lies over the stage, which keeps its size.
-    <div id="settings" className={`grid grid-cols-2 gap-x-4 gap-y-3 rounded-lg border border-line bg-paper p-3 sm:grid-cols-4
-      lg:absolute lg:inset-x-4 lg:bottom-full lg:z-20 lg:mx-auto lg:mb-2 lg:max-h-[55dvh] lg:max-w-4xl lg:overflow-y-auto lg:shadow-2xl`}>
+    <div id="settings" className="grid grid-cols-2 gap-x-4 gap-y-3 rounded-lg border border-line bg-paper p-3 sm:grid-cols-4">
       <Field label={t("advanced.steps")}>
         {(id) => <input id={id} type="number" inputMode="numeric" min={1} max={100} value={s.steps} className="field"
           placeholder={standard(preset?.steps ?? model.default_steps)} onChange={(e) => set({ steps: e.target.value })} />}

@@ -24,7 +24,7 @@ export function PromptDock({ sources }: { sources: ReactNode }) {
   const { stoppable } = useSituation()
   const example = model?.known_edits[0]?.prompt ?? t("prompt.example")
   return (
-    <section aria-label={t("prompt.label")} className="relative shrink-0 border-t border-line bg-raised px-4 py-3">
+    <section aria-label={t("prompt.label")} className="shrink-0 border-t border-line bg-raised px-4 py-3">
       <div className="mx-auto max-w-4xl space-y-2.5">
         {problem && <ProblemCard problem={problem} onDismiss={() => useUi.setState({ problem: null })} />}
         <div className="flex flex-wrap items-stretch gap-3 sm:flex-nowrap">
